@@ -1,0 +1,1 @@
+"""The monitor's tests; run them with ``python -m twisted.trial tests``."""

@@ -1,0 +1,105 @@
+"""A channel's log, and how it is read."""
+
+from collections.abc import Iterator
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from recodex_monitor.channel import CHUNK_SIZE, Channel, Subscription, text_frame
+
+APPEND = st.integers(0, 300) | st.sampled_from([CHUNK_SIZE - 4, CHUNK_SIZE - 3, 70000])
+READ = st.none()
+
+
+class Silent:
+    """A subscriber that nobody wakes."""
+
+    def wake(self) -> bool:
+        """Nothing to do."""
+        return False
+
+    def abandon(self) -> None:
+        """Nothing to do."""
+
+
+def payloads(data: bytes) -> Iterator[bytes]:
+    """Take whole text frames apart, as a client does."""
+    while data:
+        assert data[0] == 0x81, "a frame begins here"
+        size, start = data[1], 2
+        if size > 125:
+            start = 4 if size == 126 else 10
+            size = int.from_bytes(data[2:start], "big")
+        assert len(data) >= start + size, "the frame is whole"
+        yield data[start : start + size]
+        data = data[start + size :]
+
+
+class TextFrameTests(SynchronousTestCase):
+    """The frames of RFC 6455, section 5.2."""
+
+    def test_headers(self) -> None:
+        """A frame is final, text, unmasked, and says its length in the shortest form."""
+        for length, header in (
+            (0, "81 00"),
+            (125, "81 7d"),
+            (126, "81 7e 007e"),
+            (65535, "81 7e ffff"),
+            (65536, "81 7f 0000000000010000"),
+        ):
+            payload = b"x" * length
+            self.assertEqual(text_frame(payload), bytes.fromhex(header) + payload)
+
+
+class ReadTests(SynchronousTestCase):
+    """Subscriptions read the log."""
+
+    @settings(deadline=None)
+    @given(st.lists(APPEND | READ, max_size=120))
+    def test_reads(self, steps: list[int | None]) -> None:
+        """However reads and messages alternate, all is read in order, in bounded whole frames."""
+        channel = Channel("job")
+        subscription = Subscription(channel, Silent())
+        texts: list[bytes] = []
+        read: list[bytes] = []
+        longest = 0
+
+        def read_once() -> None:
+            chunk = subscription.read()
+            self.assertLess(len(chunk), CHUNK_SIZE + longest + 1)
+            read.extend(payloads(chunk))
+
+        for size in steps:
+            if size is None:
+                read_once()
+            else:
+                texts.append(b"%d " % len(texts) + b"x" * size)
+                channel.append(texts[-1])
+                longest = max(longest, len(text_frame(texts[-1])))
+        while subscription.behind:
+            read_once()
+        self.assertEqual(read, texts)
+        self.assertEqual(subscription.read(), b"")
+
+    def test_large_slices(self) -> None:
+        """A long replay comes in slices that are not much smaller than they may be."""
+        channel = Channel("job")
+        for _ in range(1000):
+            channel.append(b"x" * 98)
+        subscription = Subscription(channel, Silent())
+        reads = 0
+        while subscription.behind:
+            subscription.read()
+            reads += 1
+        self.assertLessEqual(reads, 100_000 // CHUNK_SIZE + 1)
+
+    def test_behind(self) -> None:
+        """A subscription is behind by the bytes that it has not read, from the very first."""
+        channel = Channel("job")
+        channel.append(b"one")
+        subscription = Subscription(channel, Silent())
+        self.assertEqual(subscription.behind, 5)
+        subscription.read()
+        channel.append(b"three")
+        self.assertEqual(subscription.behind, 7)
