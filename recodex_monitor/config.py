@@ -1,0 +1,311 @@
+"""Settings: from YAML to frozen values, every mistake with its file, line and key.
+
+The dataclasses are the whole schema: a section is a dataclass, a key is a field, its default is
+the field's, and how its value is read stands in the field's metadata. Knows no Twisted.
+"""
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import yaml
+
+DEFAULT_FILE = "/etc/recodex/monitor/config.yml"
+"""Where an installed system has its configuration."""
+
+DEFAULT_LOG = "/var/log/recodex/monitor.log"
+"""The log of a monitor that was not told of another."""
+
+LEVELS = ("debug", "info", "warning", "error", "critical")
+"""The log levels, in Python's names, from the most to the least."""
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used.
+
+    Attributes:
+        problems: one text a mistake, ``FILE:LINE: key: what is wrong, what would be right``.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen: an IP address, a host name, or ``*`` for all addresses; and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class _Mistake(Exception):
+    """What is wrong with one value, and what would be right."""
+
+
+_Reader = Callable[[yaml.Node], Any]
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+
+
+def _scalar(node: yaml.Node) -> Any:
+    """The value of a YAML scalar; None for anything that is not one."""
+    if not isinstance(node, yaml.ScalarNode):
+        return None
+    try:
+        return yaml.constructor.SafeConstructor().construct_object(node)
+    except Exception:
+        return None  # a tag that does not fit its value makes PyYAML raise anything
+
+
+def _shown(node: yaml.Node) -> str:
+    if isinstance(node, yaml.ScalarNode):
+        return repr(node.value[:60])
+    return "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
+
+
+def _text(node: yaml.Node) -> str:
+    value = _scalar(node)
+    if not isinstance(value, str) or not value or re.search("[\0\ud800-\udfff]", value):
+        raise _Mistake(f"{_shown(node)} is not a text, write it in quotes")
+    return value
+
+
+def _flag(node: yaml.Node) -> bool:
+    value = _scalar(node)
+    if not isinstance(value, bool):
+        raise _Mistake(f"{_shown(node)} is neither true nor false")
+    return value
+
+
+def _level(node: yaml.Node) -> str:
+    value = _scalar(node)
+    if not isinstance(value, str) or value.lower() not in LEVELS:
+        raise _Mistake(f"{_shown(node)} is not a level, use one of {', '.join(LEVELS)}")
+    return value.lower()
+
+
+def _whole(low: int, high: int) -> _Reader:
+    def read(node: yaml.Node) -> int:
+        value = _scalar(node)
+        if type(value) is not int or not low <= value <= high:
+            raise _Mistake(f"{_shown(node)} is not a whole number from {low} to {high}")
+        return value
+
+    return read
+
+
+def _seconds(low: int, high: int) -> _Reader:
+    def read(node: yaml.Node) -> float:
+        value = _scalar(node)
+        if type(value) not in (int, float) or not low <= value <= high:
+            raise _Mistake(f"{_shown(node)} is not a number of seconds from {low} to {high}")
+        return cast(float, value)
+
+    return read
+
+
+def _address(node: yaml.Node) -> Address:
+    if not isinstance(node, yaml.SequenceNode) or len(node.value) != 2:
+        raise _Mistake(f'{_shown(node)} is not an address, write ["127.0.0.1", 4567]')
+    return Address(_host(node.value[0]), _port(node.value[1]))
+
+
+def _host(node: yaml.Node) -> str:
+    value = _scalar(node)
+    if isinstance(value, str) and (value == "*" or _is_ip(value) or _is_name(value)):
+        return value
+    raise _Mistake(f'{_shown(node)} is not a host, use an IP address, a host name, or "*" for all')
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_name(text: str) -> bool:
+    # A name of numbers alone is an IP address that somebody has mistyped.
+    return bool(_HOST.fullmatch(text)) and not text.replace(".", "").isdigit()
+
+
+def _port(node: yaml.Node) -> int:
+    value = _scalar(node)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5:
+        value = int(value)
+    if type(value) is not int or not 0 <= value <= 65535:
+        raise _Mistake(f"{_shown(node)} is not a port, use a number from 0 to 65535")
+    return value
+
+
+def _key(read: _Reader, default: Any, name: str | None = None) -> Any:
+    """A field that is a key of the file; ``name`` where the key is no Python name."""
+    return field(default=default, metadata={"read": read, "name": name})
+
+
+@dataclass(frozen=True)
+class Logger:
+    """Section ``logger``: where the log goes, what is in it, and how it is rotated."""
+
+    file: str | None = _key(_text, None)
+    level: str = _key(_level, "info")
+    max_size: int = _key(_whole(0, 2**40), 1024 * 1024, name="max-size")
+    rotations: int = _key(_whole(0, 1000), 3)
+
+
+@dataclass(frozen=True)
+class Zeromq:
+    """Section ``zeromq``: the broker's side."""
+
+    allow_exit: bool = _key(_flag, False)
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Section ``channels``: how long channels live, in seconds."""
+
+    retention: float = _key(_seconds(0, 86400), 300)
+    failed_grace: float = _key(_seconds(0, 3600), 10)
+    idle_timeout: float = _key(_seconds(1, 30 * 86400), 3600)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a monitor; made without arguments, the defaults."""
+
+    websocket_uri: Address = _key(_address, Address("127.0.0.1", 4567))
+    zeromq_uri: Address = _key(_address, Address("127.0.0.1", 7894))
+    logger: Logger = field(default_factory=Logger)
+    zeromq: Zeromq = field(default_factory=Zeromq)
+    channels: Channels = field(default_factory=Channels)
+
+
+_S = TypeVar("_S")
+
+
+def load(file: str | None) -> Settings:
+    """Read the settings from a YAML file; without one, the defaults.
+
+    Raises:
+        ConfigError: the file cannot be read or something is wrong in it; all mistakes at once.
+    """
+    if file is None:
+        return Settings()
+    try:
+        return parse(Path(file).read_bytes(), file)
+    except OSError as error:
+        raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from None
+
+
+def parse(content: bytes, file: str) -> Settings:
+    """Make settings of YAML; an empty document is the defaults.
+
+    Args:
+        content: the YAML, in UTF-8 or with a byte order mark.
+        file: what the file is called in errors.
+
+    Raises:
+        ConfigError: something is wrong; all mistakes at once.
+    """
+    problems: list[str] = []
+    try:
+        text = content.decode("utf-8-sig")
+        document = yaml.compose(text, Loader=yaml.SafeLoader)
+        settings = Settings() if document is None else _section(Settings, document, problems)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError([f"{file}:{line}: is not UTF-8, which YAML is written in"]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{file}:{_yaml_problem(error, text)}"]) from None
+    except RecursionError:
+        raise ConfigError([f"{file}:1: is nested too deeply"]) from None
+    except Exception as error:
+        # PyYAML lets some of its own errors through; whatever it is, the file is wrong.
+        raise ConfigError([f"{file}:1: is not YAML: {error!r}"]) from None
+    if problems:
+        raise ConfigError([f"{file}:{problem}" for problem in problems])
+    return settings
+
+
+def _yaml_problem(error: yaml.YAMLError, text: str) -> str:
+    """What PyYAML says, as ``LINE: what is wrong``."""
+    if isinstance(error, yaml.reader.ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        return f"{line}: is not YAML: the character {chr(error.character)!r} is not allowed"
+    assert isinstance(error, yaml.MarkedYAMLError)
+    mark = error.problem_mark or error.context_mark
+    if "single document" in (error.context or ""):
+        return f"{_line(mark)}: a second document begins, only one is read"
+    return f"{_line(mark)}: is not YAML: {error.problem or error.context}"
+
+
+def _line(mark: Any) -> int:
+    return mark.line + 1 if mark else 1
+
+
+def _section(cls: type[_S], node: yaml.Node, problems: list[str], path: str = "") -> _S:
+    """Make a dataclass of a mapping; what is wrong goes to ``problems`` as ``LINE: key: ...``."""
+    if node.tag == "tag:yaml.org,2002:null":
+        return cls()  # an empty document, or a heading with nothing below it
+    if not isinstance(node, yaml.MappingNode):
+        where = f"{path.rstrip('.')}: " if path else ""
+        problems.append(f"{_line(node.start_mark)}: {where}{_shown(node)} is not a mapping of keys")
+        return cls()
+    known = {one.metadata.get("name") or one.name: one for one in fields(cast(Any, cls))}
+    values: dict[str, Any] = {}
+    for key, line, value in _items(node):
+        name = f"{path}{key}"
+        try:
+            if key not in known:
+                raise _Mistake(_unknown(key, known))
+            if known[key].name in values:
+                raise _Mistake("is given twice, keep one")
+            values[known[key].name] = _value(known[key], value, problems, name)
+        except _Mistake as mistake:
+            problems.append(f"{line}: {name}: {mistake}")
+    return cls(**values)
+
+
+def _items(node: yaml.MappingNode) -> Iterator[tuple[str, int, yaml.Node]]:
+    for key, value in node.value:
+        text = key.value if isinstance(key, yaml.ScalarNode) else _shown(key)
+        yield re.sub(r"[^\x20-\x7e]", "?", text[:60]), _line(key.start_mark), value
+
+
+def _value(key: Any, node: yaml.Node, problems: list[str], name: str) -> Any:
+    if "read" in key.metadata:
+        return key.metadata["read"](node)
+    return _section(key.default_factory, node, problems, f"{name}.")
+
+
+def _unknown(key: str, known: dict[str, Any]) -> str:
+    nearest = difflib.get_close_matches(key, known, n=1)
+    if nearest:
+        return f"is not known, did you mean {nearest[0]}?"
+    return f"is not known, there are {', '.join(known)}"
+
+
+def dump(settings: Settings) -> str:
+    """The settings as YAML that ``parse`` reads to the same settings."""
+    return yaml.safe_dump(_plain(settings), sort_keys=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Address):
+        return [value.host, value.port]
+    if is_dataclass(value):
+        return {
+            one.metadata.get("name") or one.name: _plain(getattr(value, one.name))
+            for one in fields(value)
+            if getattr(value, one.name) is not None
+        }
+    return value
