@@ -1,0 +1,323 @@
+"""The browsers' side: one WebSocket connection follows one channel.
+
+Autobahn does the handshake and the frames that come in; what goes out are slices of the
+channel's log, which is made of finished frames.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import txaio
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from recodex_monitor.channel import Subscription
+from recodex_monitor.deadlines import Deadlines
+from recodex_monitor.hub import Hub
+
+_log = Logger()
+
+NORMAL = 1000
+UNSUPPORTED = 1003
+POLICY = 1008
+INTERNAL_ERROR = 1011
+RESTART = 1012
+
+MAX_CHANNEL_ID = 1024
+"""Bytes of a channel's id, and so of what a client may send."""
+
+HANDSHAKE_TIMEOUT = 10
+"""Seconds that a client has for its handshake."""
+
+SUBSCRIBE_TIMEOUT = 10
+"""Seconds after the handshake in which a client must send its channel's id."""
+
+PING_INTERVAL = 20
+"""Seconds of a client's silence after which it is pinged."""
+
+PING_TIMEOUT = 20
+"""Seconds after a ping in which a client must be heard of."""
+
+LONG_REPLAY = 64 * 1024
+"""Bytes behind which an answer to a ping may take its time: the client has to read them first."""
+
+CLOSE_TIMEOUT = 5
+"""Seconds that a client has to answer a close frame, once it has got all that was due."""
+
+
+@implementer(IPushProducer)
+class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
+    """A browser's connection; a ``hub.Subscriber``."""
+
+    factory: "SubscriberFactory"
+
+    # What clients do wrong is told by our own lines; Autobahn's would quote them unbounded.
+    log = txaio.make_logger(level="error")
+
+    _subscription: Subscription | None = None
+    _channel_id: str | None = None
+    _paused = False
+    _leaving = False
+    _written = 0  # bytes of the log, ever
+    _written_when_heard = 0
+    _taken_when_pinged = 0
+
+    def connectionMade(self) -> None:
+        """Called by Twisted when a client has connected."""
+        self.factory.opened(self)
+        super().connectionMade()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """Called by Twisted when the connection has gone, however."""
+        super().connectionLost(reason)
+        self.factory.lost(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Called by Twisted with what came in."""
+        super().dataReceived(data)
+        self._written_when_heard = self._written
+        self.factory.heard(self)
+
+    def onOpen(self) -> None:
+        """Called by Autobahn after the handshake."""
+        self.transport.registerProducer(self, True)
+        self.factory.handshaken(self)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """Called by Autobahn with a message; the first is the channel's id, others are ignored."""
+        if self._channel_id is not None or self.state != self.STATE_OPEN:
+            return
+        if isBinary:
+            self.sendCloseFrame(UNSUPPORTED, b"send the channel id as a text message")
+        elif not payload:
+            self.sendCloseFrame(POLICY, b"the channel id is empty")
+        else:
+            self._subscribe(payload.decode())
+
+    def _subscribe(self, channel_id: str) -> None:
+        self._channel_id = channel_id
+        self._subscription = self.factory.hub.subscribe(channel_id, self)
+        self.factory.subscribed(self)
+        _log.info("{peer} follows {channel!r}", peer=self.peer, channel=channel_id)
+        self.factory.hub.wake(self._subscription)
+
+    def wake(self) -> bool:
+        """Write what comes next, unless the client must take some first; see hub.Subscriber."""
+        subscription = self._subscription
+        if subscription is None or self._paused:
+            return False
+        if chunk := subscription.read():
+            self._written += len(chunk)
+            self.transport.write(chunk)
+        if subscription.behind:
+            return not self._paused
+        self._close_if_over(subscription)
+        return False
+
+    def _close_if_over(self, subscription: Subscription) -> None:
+        """Close the connection of a client that has got all it will get."""
+        if subscription.channel.end is not None:
+            self.sendCloseFrame(NORMAL)
+        elif self._leaving:
+            self.sendCloseFrame(RESTART, b"the monitor stops")
+
+    def abandon(self) -> None:
+        """Close after a bug of ours; see hub.Subscriber."""
+        self.sendCloseFrame(INTERNAL_ERROR, b"internal error")
+
+    def leave(self) -> None:
+        """Close since the monitor stops, once the client has got all that is due."""
+        self._leaving = True
+        if self.state == self.STATE_CONNECTING:
+            self.failHandshake("the monitor stops", 503)
+        elif self._subscription is None:
+            self.sendCloseFrame(RESTART, b"the monitor stops")
+        else:
+            self.factory.hub.wake(self._subscription)
+
+    def sendCloseFrame(
+        self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False
+    ) -> None:
+        """Called by us and by Autobahn to begin or to answer the end of a connection.
+
+        Nothing may be written behind a close frame, and Autobahn itself would cut the
+        connection a second later with all that the client has not got yet.
+        """
+        if self.state == self.STATE_OPEN:
+            self._unsubscribe()
+            self.factory.closing(self)
+            super().sendCloseFrame(code, reasonUtf8, isReply)
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """Called by Autobahn to end the TCP connection.
+
+        After both close frames it would reset it, which a browser takes for an unclean end.
+        """
+        super().dropConnection(abort and not self.wasClean)
+
+    def ping(self) -> None:
+        """Ask whether the client is there."""
+        self._taken_when_pinged = self._written - self.transport.unsent()
+        self.sendPing()
+
+    def is_alive(self) -> bool:
+        """Whether a client that has not answered a ping shows another sign of life.
+
+        It takes bytes, or its answer stands behind a long replay that it has to read first.
+        """
+        unsent: int = self.transport.unsent()
+        if self._written - unsent > self._taken_when_pinged:
+            return True
+        return not unsent and self._written - self._written_when_heard > LONG_REPLAY
+
+    def onPing(self, payload: bytes) -> None:
+        """Called by Autobahn; a client that takes nothing gets no answers to pile up."""
+        if not self._paused:
+            super().onPing(payload)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """Called by Autobahn when the connection has ended, however."""
+        self._unsubscribe()
+        if self._channel_id is not None:
+            _log.info(
+                "{peer} of {channel!r} has gone: {why}",
+                peer=self.peer,
+                channel=self._channel_id,
+                why=self._why(wasClean),
+            )
+
+    def _why(self, was_clean: bool) -> str:
+        if self.localCloseCode is not None and self.closedByMe:
+            return f"closed by us with {self.localCloseCode}"
+        if was_clean:
+            return f"closed by the client with {self.remoteCloseCode or 'no code'}"
+        return "the connection was lost"
+
+    def _unsubscribe(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            self.factory.hub.unsubscribe(subscription)
+
+    def pauseProducing(self) -> None:
+        """Called by the transport, from within our writes, when the client takes no more."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """Called by the transport when the client has taken all that was written."""
+        self._paused = False
+        if self._subscription is not None:
+            self.factory.hub.wake(self._subscription)
+
+    def stopProducing(self) -> None:
+        """Called by the transport when the connection has gone."""
+        self._paused = True
+
+
+class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
+    """Makes the connections, knows all of them, and watches over what they owe us."""
+
+    protocol = SubscriberProtocol
+    noisy = False
+
+    def __init__(self, hub: Hub, reactor: Any) -> None:
+        """Make a factory whose connections follow the hub's channels."""
+        super().__init__(server="", reactor=reactor)
+        self.setProtocolOptions(
+            webStatus=False,
+            allowNullOrigin=True,
+            maxFramePayloadSize=MAX_CHANNEL_ID,
+            maxMessagePayloadSize=MAX_CHANNEL_ID,
+            # A client learns what it did wrong by a close code, not by a lost connection.
+            failByDrop=False,
+            # Timers are ours: one sweep for all connections, not two timers for each.
+            openHandshakeTimeout=0,
+            closeHandshakeTimeout=0,
+        )
+        self.hub = hub
+        self.connections: set[SubscriberProtocol] = set()
+        self._seconds: Callable[[], float] = reactor.seconds
+        self._handshaking = Deadlines[SubscriberProtocol](HANDSHAKE_TIMEOUT)
+        self._unsubscribed = Deadlines[SubscriberProtocol](SUBSCRIBE_TIMEOUT)
+        self._silent = Deadlines[SubscriberProtocol](PING_INTERVAL)
+        self._pinged = Deadlines[SubscriberProtocol](PING_TIMEOUT)
+        self._closing = Deadlines[SubscriberProtocol](CLOSE_TIMEOUT)
+        self._all_gone: list[Deferred[None]] = []
+
+    def opened(self, client: SubscriberProtocol) -> None:
+        """A client has connected."""
+        self.connections.add(client)
+        self._handshaking.put(client, self._seconds())
+
+    def handshaken(self, client: SubscriberProtocol) -> None:
+        """A client has finished its handshake."""
+        self._handshaking.discard(client)
+        self._unsubscribed.put(client, self._seconds())
+
+    def subscribed(self, client: SubscriberProtocol) -> None:
+        """A client has sent its channel's id."""
+        self._unsubscribed.discard(client)
+
+    def heard(self, client: SubscriberProtocol) -> None:
+        """A client has sent something."""
+        self._pinged.discard(client)
+        if client.state == client.STATE_OPEN:
+            self._silent.put(client, self._seconds())
+
+    def closing(self, client: SubscriberProtocol) -> None:
+        """A client was sent a close frame."""
+        self._unsubscribed.discard(client)
+        self._silent.discard(client)
+        self._pinged.discard(client)
+        self._closing.put(client, self._seconds())
+
+    def lost(self, client: SubscriberProtocol) -> None:
+        """A client has gone."""
+        self.connections.discard(client)
+        for deadlines in (self._handshaking, self._unsubscribed, self._silent, self._pinged):
+            deadlines.discard(client)
+        self._closing.discard(client)
+        if not self.connections:
+            waiting, self._all_gone = self._all_gone, []
+            for deferred in waiting:
+                deferred.callback(None)
+
+    def sweep(self) -> None:
+        """See to the clients whose time is up; call it every second."""
+        now = self._seconds()
+        for client in self._handshaking.pop_due(now):
+            client.dropConnection(abort=True)
+        for client in self._unsubscribed.pop_due(now):
+            client.sendCloseFrame(POLICY, b"no channel id was sent")
+        for client in self._pinged.pop_due(now):
+            if client.is_alive():
+                self._silent.put(client, now)
+            else:
+                client.dropConnection(abort=True)
+        for client in self._silent.pop_due(now):
+            client.ping()
+            self._pinged.put(client, now)
+        for client in self._closing.pop_due(now):
+            # One that takes nothing any more is given up by the kernel, see STALL_TIMEOUT.
+            if client.transport.unsent():
+                self._closing.put(client, now)
+            else:
+                client.dropConnection()
+
+    def close_all(self) -> Deferred[None]:
+        """Send everybody away since the monitor stops; fires when all have gone."""
+        gone: Deferred[None] = Deferred()
+        self._all_gone.append(gone)
+        for client in tuple(self.connections):
+            client.leave()
+        if not self.connections:
+            self._all_gone.remove(gone)
+            gone.callback(None)
+        return gone
+
+    def abort_all(self) -> None:
+        """End what is left of the connections at once."""
+        for client in tuple(self.connections):
+            client.transport.abortConnection()
