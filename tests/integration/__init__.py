@@ -1,0 +1,1 @@
+"""Tests with real sockets, real processes and recorded traffic."""

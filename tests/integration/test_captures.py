@@ -1,0 +1,173 @@
+"""Recorded traffic of the real broker, played into real monitors, byte for byte."""
+
+import asyncio
+import base64
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import websockets
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.integration.support import Broker, Monitor
+
+CAPTURES = sorted((Path(__file__).parent / "captures").glob("*.jsonl"))
+TOGETHER = 4  # captures at a time, each with a monitor of its own
+
+
+def decoded(recorded: Any) -> bytes:
+    """A recorded frame's bytes."""
+    if isinstance(recorded, dict):
+        return base64.b64decode(recorded["b64"])
+    return str(recorded).encode()
+
+
+class Client:
+    """A client of the capture, and what it must have got by now."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.end: tuple[int, str] | None = None
+        self.due: list[str] = []
+        self.due_end: tuple[int, str] | None = None
+
+    async def follow(self, url: str, channel_id: str) -> None:
+        """Connect, and read in the background."""
+        self.socket = await websockets.connect(url, ping_interval=None, max_size=None, proxy=None)
+        await self.socket.send(channel_id)
+        self.reading = asyncio.create_task(self.read())
+
+    async def read(self) -> None:
+        """Take texts until the end."""
+        try:
+            async for text in self.socket:
+                self.texts.append(str(text))
+            closed: Any = self.socket.protocol.close_exc
+        except websockets.ConnectionClosed as error:
+            closed = error
+        self.end = (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else (1006, "")
+
+    async def settle(self) -> None:
+        """Wait until it has got what is due."""
+        for _ in range(1000):
+            if len(self.texts) >= len(self.due) and (self.end or not self.due_end):
+                return
+            await asyncio.sleep(0.01)
+
+
+class Player:
+    """Plays one capture into one monitor."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self.monitor = monitor
+        self.clients: dict[str, Client] = {}
+        self.brokers: dict[int, Broker] = {}
+        self.broker_of_peer: dict[int, int] = {}
+
+    async def play(self, records: list[dict[str, Any]]) -> list[str]:
+        """Play it; returns what differs from the recording."""
+        try:
+            for record in records:
+                handle = getattr(self, f"on_{record['type']}", None)
+                if handle is not None:
+                    await handle(record)
+            await self.settle()
+            await asyncio.sleep(0.3)  # for what should not come
+            return [name for name, one in self.clients.items() if not self.as_recorded(one)]
+        finally:
+            await self.close()
+
+    @staticmethod
+    def as_recorded(client: Client) -> bool:
+        """Whether it got what it should."""
+        return (client.texts, client.end) == (client.due, client.due_end)
+
+    async def settle(self) -> None:
+        """Wait until every client has got what is due."""
+        await asyncio.gather(*(client.settle() for client in self.clients.values()))
+
+    async def close(self) -> None:
+        """End all of it."""
+        for client in self.clients.values():
+            client.reading.cancel()
+            await client.socket.close()
+        for broker in self.brokers.values():
+            await asyncio.to_thread(broker.close)
+        if hasattr(self.monitor, "process"):
+            await asyncio.to_thread(self.monitor.stop)
+
+    async def on_monitor(self, record: dict[str, Any]) -> None:
+        """Start or stop the monitor."""
+        if record["event"] == "start":
+            await asyncio.to_thread(self.monitor.start)
+        else:
+            await self.settle()
+            number = getattr(signal, record["signal"])
+            await asyncio.to_thread(self.monitor.stop, number)
+
+    async def on_peer(self, record: dict[str, Any]) -> None:
+        """Note which broker a connection belongs to."""
+        if record["event"] == "open":
+            self.broker_of_peer[record["peer"]] = record["broker"]
+
+    async def on_broker(self, record: dict[str, Any]) -> None:
+        """Start or stop a broker."""
+        if record["event"] == "start":
+            self.brokers[record["broker"]] = Broker(self.monitor.broker)
+        else:
+            await self.settle()
+            await asyncio.to_thread(self.brokers.pop(record["broker"]).close)
+
+    async def on_zmq(self, record: dict[str, Any]) -> None:
+        """Send a message of the broker."""
+        broker = self.brokers[self.broker_of_peer[record["peer"]]]
+        await asyncio.to_thread(broker.send, *map(decoded, record["frames"]))
+
+    async def on_ws(self, record: dict[str, Any]) -> None:
+        """Open a client, or note what it must get."""
+        if record["event"] == "open":
+            await self.settle()
+            client = self.clients[record["client"]] = Client()
+            await client.follow(self.monitor.url, decoded(record["channel"]).decode())
+        elif record["event"] == "text":
+            self.clients[record["client"]].due.append(record["text"])
+        elif record["event"] == "close":
+            self.clients[record["client"]].due_end = (record["code"], record["reason"])
+
+
+class CaptureTests(SynchronousTestCase):
+    """Every capture, in every way of running a monitor."""
+
+    def play_all(self, way: str) -> None:
+        """Play all captures and compare."""
+        self.assertEqual(asyncio.run(self.differing(way)), {})
+        self.assertEqual(len(CAPTURES), 17)
+
+    async def differing(self, way: str) -> dict[str, list[str]]:
+        """The captures whose clients did not get what was recorded, and which clients."""
+        places = asyncio.Semaphore(TOGETHER)
+
+        async def play(capture: Path) -> tuple[str, list[str]]:
+            records = [json.loads(line) for line in capture.read_text().splitlines()]
+            folder = Path(self.mktemp())
+            folder.mkdir(parents=True)
+            async with places:
+                return capture.stem, await Player(Monitor(str(folder.absolute()), way)).play(
+                    records
+                )
+
+        played = await asyncio.gather(*map(play, CAPTURES))
+        return {name: clients for name, clients in played if clients}
+
+    def test_command(self) -> None:
+        """``recodex-monitor -c FILE`` gives every client what was recorded."""
+        self.play_all("command")
+
+    def test_twistd(self) -> None:
+        """``twistd recodex-monitor --config FILE`` does so too."""
+        self.play_all("twistd")
+
+    def test_tac(self) -> None:
+        """``twistd -ny monitor.tac`` does so too."""
+        self.play_all("tac")
