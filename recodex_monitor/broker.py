@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 import zmq
 from twisted.application.service import Service
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
 
 from recodex_monitor.addresses import resolve
-from recodex_monitor.config import Address
+from recodex_monitor.config import Address, Limits
 from recodex_monitor.dropped import Dropped
 from recodex_monitor.messages import MalformedMessage, Message, parse
 
@@ -22,24 +23,11 @@ _log = Logger()
 IDENTITY = b"recodex-monitor"
 """The name by which the broker addresses the monitor."""
 
-MESSAGES_A_TURN = 200
-"""Messages read before the reactor does something else.
-
-Reading a flood to its end kept a WebSocket handshake waiting for up to 2.3 s; with 200 it is a
-few milliseconds, at no cost.
-"""
-
-HIGH_WATER_MARK = 1000
-"""Messages that ZeroMQ takes in before we read them; the broker keeps the rest."""
-
 DRAIN_PAUSE = 0.05
 """Seconds without a message after which ZeroMQ's own thread has handed over what had come."""
 
 DRAIN_TIMEOUT = 1.0
 """Seconds after which a stop waits no longer for a broker that sends on and on."""
-
-MAX_MESSAGE_SIZE = 1024 * 1024
-"""Bytes of a frame; ZeroMQ cuts the connection of a peer that sends a longer one."""
 
 EXIT = [b"0", b"exit"]
 """The message that ends a monitor whose settings allow it."""
@@ -48,29 +36,40 @@ Publish = Callable[[list[Message]], None]
 
 
 class BrokerConnection(ZmqConnection):  # type: ignore[misc]
-    """The ROUTER socket: reads a bounded number of messages a turn and publishes them."""
+    """The ROUTER socket: reads a bounded number of messages a turn and publishes them.
+
+    Reading a flood to its end kept a WebSocket handshake waiting for up to 2.3 s; with 200
+    messages a turn it is a few milliseconds, at no cost.
+    """
 
     socketType = zmq.ROUTER
-    highWaterMark = HIGH_WATER_MARK
+    read_scheduled: IDelayedCall | None
 
     def __init__(
-        self, factory: ZmqFactory, publish: Publish, on_exit: Callable[[], None] | None
+        self,
+        factory: ZmqFactory,
+        limits: Limits,
+        publish: Publish,
+        on_exit: Callable[[], None] | None,
     ) -> None:
         """Make the socket, not yet bound.
 
         Args:
             factory: holds the ZeroMQ context and the reactor.
+            limits: of messages, and of what ZeroMQ takes in before it is read.
             publish: called with the messages of a turn.
             on_exit: called when the broker asks the monitor to exit; None where it may not.
         """
         # All before the base class, which reads from the socket at once.
         self.dropped = Dropped(_log, "broker message", factory.reactor.seconds)
+        self._limits = limits
         self._publish = publish
         self._on_exit = on_exit
+        self.highWaterMark = limits.high_water_mark
         # The identity must be set before bind: a broker whose first connection came to a
         # monitor without one never delivers to it again.
         super().__init__(factory, identity=IDENTITY)
-        self.socket.set(zmq.MAXMSGSIZE, MAX_MESSAGE_SIZE)
+        self.socket.set(zmq.MAXMSGSIZE, limits.max_frame_size)
 
     def bind(self, address: Address) -> Address:
         """Bind to a numeric address; returns it with the port that the system picked for 0.
@@ -104,17 +103,18 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         The descriptor tells of new messages only once (it is edge-triggered), so a turn that
         stops before the end asks for another.
         """
-        self.read_scheduled = None
         if self.factory is None:
             return
-        if self.read_turn() == MESSAGES_A_TURN:
+        if self.read_scheduled is not None and self.read_scheduled.active():
+            self.read_scheduled.cancel()
+        if self.read_turn() == self._limits.messages_a_turn:
             self.read_scheduled = self.factory.reactor.callLater(0, self.doRead)
 
     def read_turn(self) -> int:
         """Read and publish at most a turn's messages; returns how many there were."""
         messages: list[Message] = []
         count = 0
-        while count < MESSAGES_A_TURN:
+        while count < self._limits.messages_a_turn:
             try:
                 frames = self.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
@@ -138,7 +138,10 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
             self._on_exit()
             return None
         try:
-            return parse(frames)
+            message = parse(frames)
+            if len(frames[0]) > self._limits.max_channel_id:
+                raise MalformedMessage("a channel id that is too long", frames)
+            return message
         except MalformedMessage as malformed:
             self.dropped.add(malformed.reason, malformed)
             return None
@@ -148,10 +151,15 @@ class BrokerService(Service):
     """Binds the broker's socket while it runs."""
 
     def __init__(
-        self, address: Address, publish: Publish, on_exit: Callable[[], None] | None = None
+        self,
+        address: Address,
+        limits: Limits,
+        publish: Publish,
+        on_exit: Callable[[], None] | None = None,
     ) -> None:
         """Make a service that is not listening yet; for the arguments see BrokerConnection."""
         self._address = address
+        self._limits = limits
         self._publish = publish
         self._on_exit = on_exit
         self._factory: ZmqFactory | None = None
@@ -166,7 +174,9 @@ class BrokerService(Service):
         """
         addresses = resolve(self._address)
         self._factory = ZmqFactory()
-        self._connection = BrokerConnection(self._factory, self._publish, self._on_exit)
+        self._connection = BrokerConnection(
+            self._factory, self._limits, self._publish, self._on_exit
+        )
         try:
             self.addresses = _bind_all(self._connection, addresses)
         except OSError:

@@ -26,13 +26,24 @@ class End(StrEnum):
 
 
 class Channel:
-    """The messages of one job, how it ended, and who reads them."""
+    """The messages of one job, how it ended, and who reads them.
 
-    __slots__ = ("_marks", "end", "id", "log", "subscriptions")
+    Attributes:
+        id: the job's id.
+        log: the frames, one after another.
+        count: messages in the log.
+        is_full: it takes only its end any more.
+        end: how the channel ended; None while it has not.
+        subscriptions: who reads it.
+    """
+
+    __slots__ = ("_marks", "count", "end", "id", "is_full", "log", "subscriptions")
 
     def __init__(self, channel_id: str) -> None:
         self.id = channel_id
         self.log = bytearray()
+        self.count = 0
+        self.is_full = False
         self.end: End | None = None
         self.subscriptions: set[Subscription] = set()
         # Ends of messages, about CHUNK_SIZE apart: where slices end, so that every slice is
@@ -42,6 +53,7 @@ class Channel:
     def append(self, text: bytes) -> None:
         """Add a message, given as its text."""
         self.log += text_frame(text)
+        self.count += 1
         if len(self.log) - (self._marks[-1] if self._marks else 0) >= CHUNK_SIZE:
             self._marks.append(len(self.log))
 

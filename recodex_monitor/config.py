@@ -51,7 +51,9 @@ class _Mistake(Exception):
     """What is wrong with one value, and what would be right."""
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Reader = Callable[[yaml.Node], Any]
+_ORIGIN = re.compile(r"https?://([A-Za-z0-9*._-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?")
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
@@ -110,6 +112,36 @@ def _seconds(low: int, high: int) -> _Reader:
         return cast(float, value)
 
     return read
+
+
+def _networks(node: yaml.Node) -> tuple[Network, ...]:
+    return tuple(_network(item) for item in _list(node))
+
+
+def _network(node: yaml.Node) -> Network:
+    value = _scalar(node)
+    try:
+        return ipaddress.ip_network(value if isinstance(value, str) else "")
+    except ValueError:
+        raise _Mistake(f'{_shown(node)} is not a network, write "10.1.0.0/16"') from None
+
+
+def _origins(node: yaml.Node) -> tuple[str, ...]:
+    return tuple(_origin(item) for item in _list(node))
+
+
+def _origin(node: yaml.Node) -> str:
+    value = _scalar(node)
+    if isinstance(value, str) and (value == "*" or _ORIGIN.fullmatch(value)):
+        return value
+    example = '"https://recodex.example.org", "https://*.example.org", or "*" for any'
+    raise _Mistake(f"{_shown(node)} is not an origin, write {example}")
+
+
+def _list(node: yaml.Node) -> list[yaml.Node]:
+    if not isinstance(node, yaml.SequenceNode):
+        raise _Mistake(f"{_shown(node)} is not a list, write it in brackets")
+    return cast(list[yaml.Node], node.value)
 
 
 def _address(node: yaml.Node) -> Address:
@@ -178,6 +210,42 @@ class Channels:
     idle_timeout: float = _key(_seconds(1, 30 * 86400), 3600)
 
 
+_LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Section ``limits``: what bounds the monitor; times in seconds, sizes in bytes."""
+
+    max_connections: int = _key(_whole(1, 10**6), 16384)
+    max_connections_per_address: int = _key(_whole(1, 10**6), 2048)
+    trusted_proxies: tuple[Network, ...] = _key(_networks, _LOOPBACK)
+    allowed_origins: tuple[str, ...] = _key(_origins, ("*",))
+    backlog: int = _key(_whole(1, 65535), 4096)
+
+    handshake_timeout: float = _key(_seconds(1, 600), 10)
+    subscribe_timeout: float = _key(_seconds(1, 3600), 10)
+    ping_interval: float = _key(_seconds(1, 3600), 20)
+    ping_timeout: float = _key(_seconds(1, 3600), 20)
+    stall_timeout: float = _key(_seconds(1, 3600), 60)
+    close_timeout: float = _key(_seconds(1, 3600), 5)
+    stop_timeout: float = _key(_seconds(0, 3600), 9)
+
+    max_handshake_size: int = _key(_whole(1024, 2**20), 16384)
+    max_channel_id: int = _key(_whole(44, 65536), 512)
+    max_client_message: int = _key(_whole(44, 2**20), 4096)
+    ignored_messages: int = _key(_whole(0, 10**6), 100)
+
+    max_channels: int = _key(_whole(1, 10**7), 100_000)
+    max_channel_messages: int = _key(_whole(1, 10**9), 100_000)
+    max_channel_bytes: int = _key(_whole(1024, 2**40), 32 * 2**20)
+    max_history_bytes: int = _key(_whole(1024, 2**50), 2**30)
+
+    messages_a_turn: int = _key(_whole(1, 10**6), 200)
+    high_water_mark: int = _key(_whole(1, 10**6), 1000)
+    max_frame_size: int = _key(_whole(1024, 2**31), 2**20)
+
+
 @dataclass(frozen=True)
 class Settings:
     """All settings of a monitor; made without arguments, the defaults."""
@@ -187,6 +255,7 @@ class Settings:
     logger: Logger = field(default_factory=Logger)
     zeromq: Zeromq = field(default_factory=Zeromq)
     channels: Channels = field(default_factory=Channels)
+    limits: Limits = field(default_factory=Limits)
 
 
 _S = TypeVar("_S")
@@ -302,6 +371,8 @@ def dump(settings: Settings) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Address):
         return [value.host, value.port]
+    if isinstance(value, tuple):
+        return [one if isinstance(one, str) else str(one) for one in value]
     if is_dataclass(value):
         return {
             one.metadata.get("name") or one.name: _plain(getattr(value, one.name))

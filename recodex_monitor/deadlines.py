@@ -39,5 +39,9 @@ class Deadlines(Generic[_T]):
             del self._since[thing]
             yield thing
 
+    def __iter__(self) -> Iterator[_T]:
+        """All things, the next due first; the set must not change meanwhile."""
+        return iter(self._since)
+
     def __len__(self) -> int:
         return len(self._since)

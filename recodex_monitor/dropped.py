@@ -34,9 +34,10 @@ class Dropped:
             detail: says more about this one; its text must be printable.
         """
         self.counts[reason] += 1
-        told_at, told = self._told.get(reason, (-SILENCE, 0))
-        if self._now() - told_at >= SILENCE:
-            self._told[reason] = (self._now(), self.counts[reason])
+        now = self._now()
+        told_at, told = self._told.get(reason, (now - SILENCE, 0))
+        if now - told_at >= SILENCE:
+            self._told[reason] = (now, self.counts[reason])
             self._log.warn(
                 "dropped {count} {what}(s), the last because of {detail}",
                 count=self.counts[reason] - told,

@@ -4,12 +4,13 @@ It knows time by a clock that is given to it, and neither sockets, ZeroMQ, WebSo
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable
+from itertools import chain, islice
 
 from twisted.logger import Logger
 
 from recodex_monitor.channel import Channel, End, Subscriber, Subscription
+from recodex_monitor.clock import Clock
 from recodex_monitor.deadlines import Deadlines
 from recodex_monitor.dropped import Dropped
 from recodex_monitor.messages import FAILED, FINISHED, Message, finished
@@ -23,14 +24,12 @@ Waking 9000 subscribers takes some 40 ms; others must not wait for that.
 """
 
 
-class Clock(Protocol):
-    """What the hub needs of a reactor."""
+EVICTION_LOOKS = 100
+"""Channels that are looked at to find one that can go; the oldest hardly ever cannot."""
 
-    def seconds(self) -> float:
-        """The time in seconds, never going back."""
 
-    def callLater(self, delay: float, callable: Callable[..., Any]) -> Any:  # noqa: A002
-        """Call ``callable`` in ``delay`` seconds, in a turn of its own."""
+class NoRoom(Exception):
+    """There are as many channels as there may be, and none of them can go."""
 
 
 class Hub:
@@ -43,6 +42,10 @@ class Hub:
         retention: float = 300,
         failed_grace: float = 10,
         idle_timeout: float = 3600,
+        max_channels: int = 100_000,
+        max_channel_messages: int = 100_000,
+        max_channel_bytes: int = 32 * 2**20,
+        max_history_bytes: int = 2**30,
     ) -> None:
         """Make a hub without channels.
 
@@ -51,9 +54,19 @@ class Hub:
             retention: seconds for which a channel is kept after its end.
             failed_grace: seconds after which FAILED, with nothing behind it, is the end.
             idle_timeout: seconds of silence after its last message that end a channel.
+            max_channels: channels at a time.
+            max_channel_messages: messages of a channel, besides its end.
+            max_channel_bytes: bytes of a channel after which it takes its end only.
+            max_history_bytes: the same for all channels together.
         """
         self.channels: dict[str, Channel] = {}
+        self.history_bytes = 0
         self.dropped = Dropped(_log, "message", clock.seconds)
+        self.evicted = Dropped(_log, "channel", clock.seconds)
+        self._max_channels = max_channels
+        self._max_channel_messages = max_channel_messages
+        self._max_channel_bytes = max_channel_bytes
+        self._max_history_bytes = max_history_bytes
         self._clock = clock
         self._failing = Deadlines[Channel](failed_grace)
         self._silent = Deadlines[Channel](idle_timeout)
@@ -78,6 +91,9 @@ class Hub:
         """Follow a channel from its first message on, whether it exists yet or not.
 
         The subscriber is first woken by ``wake``, then by what is published.
+
+        Raises:
+            NoRoom: it does not exist, and there is no room for another.
         """
         subscription = Subscription(self._channel(channel_id), subscriber)
         subscription.channel.subscriptions.add(subscription)
@@ -113,28 +129,83 @@ class Hub:
     def _channel(self, channel_id: str) -> Channel:
         channel = self.channels.get(channel_id)
         if channel is None:
+            if len(self.channels) >= self._max_channels and not self._evict("max_channels"):
+                raise NoRoom(f"max_channels, which left no room for {channel_id!r}")
             channel = self.channels[channel_id] = Channel(channel_id)
         return channel
 
     def _append(self, message: Message, now: float) -> Channel | None:
-        channel = self._channel(message.channel_id)
-        if channel.end is not None:
-            self.dropped.add("channel ended", f"the end of channel {message.channel_id!r}")
+        """Add a message; returns the channel if somebody may have something to read in it."""
+        try:
+            channel = self._channel(message.channel_id)
+        except NoRoom as error:
+            self.dropped.add("no room", error)
             return None
-        channel.append(message.text)
-        if message.command == FINISHED:
+        if channel.end is not None:
+            self.dropped.add("channel ended", f"the end of channel {channel.id!r}")
+            return None
+        if message.command == FINISHED or self._has_room(channel):
+            self._add(channel, message)
+        self._note(channel, message.command, now)
+        return channel
+
+    def _note(self, channel: Channel, command: str, now: float) -> None:
+        """See what a message means for the end of its channel."""
+        if command == FINISHED:
             self._end(channel, End.FINISHED, now)
-            return channel
+            return
         self._silent.put(channel, now)
-        if message.command == FAILED:
+        if command == FAILED:
             self._failing.put(channel, now)
         else:
             self._failing.discard(channel)
-        return channel
+
+    def _add(self, channel: Channel, message: Message) -> None:
+        before = len(channel.log)
+        channel.append(message.text)
+        self.history_bytes += len(channel.log) - before
+
+    def _has_room(self, channel: Channel) -> bool:
+        """Whether a channel may take more than its end; makes room for it if need be."""
+        reached = self._limit_reached(channel)
+        if reached is None:
+            return True
+        if not channel.is_full:
+            channel.is_full = True
+            text = "channel {channel!r} takes only its end any more, by {limit}"
+            _log.warn(text, channel=channel.id, limit=reached)
+        self.dropped.add("channel full", f"{reached}, which channel {channel.id!r} has reached")
+        return False
+
+    def _limit_reached(self, channel: Channel) -> str | None:
+        if channel.count >= self._max_channel_messages:
+            return "max_channel_messages"
+        if len(channel.log) >= self._max_channel_bytes:
+            return "max_channel_bytes"
+        full = self.history_bytes >= self._max_history_bytes
+        if full and not self._evict("max_history_bytes", channel):
+            return "max_history_bytes"
+        return None
+
+    def _evict(self, limit: str, keep: Channel | None = None) -> bool:
+        """Forget the channel that is missed least, but not ``keep``; False if there is none.
+
+        Ended ones go first, the oldest first, unless a reader has not got all; then running ones
+        that nobody follows, the longest silent first.
+        """
+        ended = islice(self._ended, EVICTION_LOOKS)
+        running = islice(self._silent, EVICTION_LOOKS)
+        for channel in chain(ended, running):
+            missed = any(channel.end is None or one.behind for one in channel.subscriptions)
+            if not missed and channel is not keep:
+                self.evicted.add(limit, f"{limit}, which left no room for {channel.id!r}")
+                self._forget(channel)
+                return True
+        return False
 
     def _close(self, channel: Channel, end: End, now: float) -> None:
         """End a channel that the broker has left open, as if it had said FINISHED."""
-        channel.append(finished(channel.id).text)
+        self._add(channel, finished(channel.id))
         self._end(channel, end, now)
         self._ready.update(dict.fromkeys(channel.subscriptions))
 
@@ -148,6 +219,9 @@ class Hub:
     def _forget(self, channel: Channel) -> None:
         if self.channels.get(channel.id) is channel:
             del self.channels[channel.id]
+            self.history_bytes -= len(channel.log)
+            for deadlines in (self._failing, self._silent, self._ended):
+                deadlines.discard(channel)
 
     def _flush(self) -> None:
         """Wake who is ready, unless a later turn will do it anyway."""

@@ -121,8 +121,8 @@ def _file(path: str, settings: config.Logger) -> _File:
 def _text(event: dict[str, Any]) -> str:
     text = formatEvent(event).translate(_CONTROLS)
     if "log_failure" in event:
-        traceback = event["log_failure"].getTraceback()
-        text = "\n    ".join([text, *traceback.rstrip().splitlines()])
+        traceback = event["log_failure"].getTraceback().rstrip().split("\n")
+        text = "\n    ".join([text, *(line.translate(_CONTROLS) for line in traceback)])
     return text
 
 

@@ -4,7 +4,9 @@
 recodex-monitor`` and ``monitor.tac`` alike.
 """
 
+import gc
 import os
+import resource
 import signal
 import sys
 import time
@@ -20,6 +22,7 @@ from twisted.python.components import Componentized
 
 from recodex_monitor import __version__, config
 from recodex_monitor.broker import BrokerService, Publish
+from recodex_monitor.clock import TICK, LoopClock
 from recodex_monitor.hub import Hub
 from recodex_monitor.log import Log, open_log
 from recodex_monitor.messages import Message
@@ -28,8 +31,8 @@ from recodex_monitor.websocket import SubscriberFactory
 
 _log = Logger()
 
-STOP_TIMEOUT = 9.0
-"""Seconds that clients have to take what is due when the monitor stops; all is over in 10."""
+SPARE_FILES = 100
+"""Open files of a monitor besides its clients' connections, with some to spare."""
 
 FILE_VARIABLE = "RECODEX_MONITOR_CONFIG"
 """The environment variable that names the configuration file of ``monitor.tac``."""
@@ -91,20 +94,28 @@ class Monitor(Service):
         """Put the parts together; nothing listens yet."""
         self.log = log
         self._reactor = reactor
+        self._limits = limits = settings.limits
+        self._clock = LoopClock(reactor)
         self._hub = Hub(
-            reactor,
+            self._clock,
             retention=settings.channels.retention,
             failed_grace=settings.channels.failed_grace,
             idle_timeout=settings.channels.idle_timeout,
+            max_channels=limits.max_channels,
+            max_channel_messages=limits.max_channel_messages,
+            max_channel_bytes=limits.max_channel_bytes,
+            max_history_bytes=limits.max_history_bytes,
         )
         debug = settings.logger.level == "debug"
         publish = _logging_each(self._hub.publish) if debug else self._hub.publish
         on_exit = self._exit if settings.zeromq.allow_exit else None
-        self._clients = SubscriberFactory(self._hub, reactor)
-        self._broker = BrokerService(settings.zeromq_uri, publish, on_exit)
-        self._port = PublicPort(settings.websocket_uri, self._clients, reactor)
-        self._sweeps = TimerService(1, _contained, self._hub.expire, self._clients.sweep)
-        self._sweeps.clock = reactor
+        self._clients = SubscriberFactory(self._hub, limits, self._clock)
+        self._broker = BrokerService(settings.zeromq_uri, limits, publish, on_exit)
+        self._port = PublicPort(settings.websocket_uri, limits, self._clients, reactor)
+        self._ticks = TimerService(
+            TICK, _contained, self._clock.tick, self._hub.expire, self._clients.sweep
+        )
+        self._ticks.clock = reactor
 
     def setServiceParent(self, parent: Any) -> None:
         """Join an application, whose log is from then on the monitor's own."""
@@ -118,6 +129,7 @@ class Monitor(Service):
         Raises:
             CannotStart: an address cannot be listened on.
         """
+        _allow_open_files(2 * self._limits.max_connections + SPARE_FILES)
         try:
             self._broker.startService()
             self._port.startService()
@@ -128,8 +140,9 @@ class Monitor(Service):
             # Where twistd runs this, the interpreter is next to tell of the exception.
             sys.excepthook = _plainly
             raise CannotStart(error.strerror) from None
-        self._sweeps.startService()
+        self._ticks.startService()
         self._reactor.callWhenRunning(self._take_signals)
+        self._reactor.callWhenRunning(_tame_garbage_collection)
         super().startService()
         _log.info(
             "version {version} listens on {public} for browsers and {broker} for the broker",
@@ -151,11 +164,11 @@ class Monitor(Service):
         await self._port.stopService()
         self._broker.stopService()
         try:
-            await self._clients.close_all().addTimeout(STOP_TIMEOUT, self._reactor)
+            await self._clients.close_all().addTimeout(self._limits.stop_timeout, self._reactor)
         except defer.TimeoutError:
             _log.warn("{count} clients had to be cut off", count=len(self._clients.connections))
             self._clients.abort_all()
-        await self._sweeps.stopService()
+        await self._ticks.stopService()
         _log.info("stopped")
 
     def _take_signals(self) -> None:
@@ -189,6 +202,29 @@ def _contained(*sweeps: Callable[[], None]) -> None:
             sweep()
         except Exception:
             _log.failure("a sweep failed")
+
+
+def _tame_garbage_collection() -> None:
+    """Keep collections short: a full one stopped the loop for 60 to 160 ms at 9500 connections.
+
+    What is there from the start is never garbage, and connections leave no cycles behind.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _allow_open_files(wanted: int) -> None:
+    """Let the process open as many files as it may, and tell if that is too few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard < wanted:
+        _log.warn(
+            "may open {hard} files only, too few for max_connections (needs {wanted})",
+            hard=hard,
+            wanted=wanted,
+        )
 
 
 def _listed(addresses: Iterable[config.Address]) -> str:

@@ -13,13 +13,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IProtocolFactory
 
 from recodex_monitor.addresses import resolve
-from recodex_monitor.config import Address
-
-BACKLOG = 4096
-"""Connections that the kernel holds for us; with Twisted's 50, a thousand at once waited 2 s."""
-
-STALL_TIMEOUT = 60
-"""Seconds after which the kernel gives up a reader that takes nothing of what is due."""
+from recodex_monitor.config import Address, Limits
 
 NOT_SENT = 128 * 1024
 """Bytes of a connection that the kernel holds unsent; a reader that stalls costs no more."""
@@ -34,8 +28,10 @@ class EagerServer(tcp.Server):
     Waiting costs two system calls more a message; most are taken by the kernel at once.
     """
 
-    bufferSize = 1
-    """A producer waits as soon as the kernel has not taken all, so that no buffer grows here."""
+    def _isSendBufferFull(self) -> bool:
+        # A producer waits as soon as the kernel has not taken all, so that no buffer grows here.
+        # (bufferSize would do, were it not the size of a read, too.)
+        return bool(self.dataBuffer or self._tempDataBuffer)
 
     def write(self, data: bytes) -> None:
         """Send, and leave to the reactor what the kernel does not take."""
@@ -67,12 +63,15 @@ class EagerPort(tcp.Port):
     """A listening port whose connections write eagerly and hold little for a slow reader."""
 
     transport = EagerServer
+    stall_timeout = 60.0
+    """Seconds after which the kernel gives up a reader that takes nothing of what is due."""
 
     def createInternetSocket(self) -> socket.socket:
         """Make the socket; connections inherit its options."""
         made: socket.socket = super().createInternetSocket()
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALL_TIMEOUT * 1000)
+        stall = int(self.stall_timeout * 1000)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall)
         made.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, NOT_SENT)
         return made
 
@@ -80,9 +79,12 @@ class EagerPort(tcp.Port):
 class PublicPort(Service):
     """Listens for browsers while it runs."""
 
-    def __init__(self, address: Address, factory: IProtocolFactory, reactor: Any) -> None:
+    def __init__(
+        self, address: Address, limits: Limits, factory: IProtocolFactory, reactor: Any
+    ) -> None:
         """Make a service that is not listening yet."""
         self._address = address
+        self._limits = limits
         self._factory = factory
         self._reactor = reactor
         self._ports: list[EagerPort] = []
@@ -96,7 +98,9 @@ class PublicPort(Service):
         """
         for address in resolve(self._address):
             number = address.port or (self.addresses[0].port if self.addresses else 0)
-            port = EagerPort(number, self._factory, BACKLOG, address.host, self._reactor)
+            backlog = self._limits.backlog
+            port = EagerPort(number, self._factory, backlog, address.host, self._reactor)
+            port.stall_timeout = self._limits.stall_timeout
             try:
                 port.startListening()
             except CannotListenError as error:

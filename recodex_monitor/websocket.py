@@ -4,48 +4,39 @@ Autobahn does the handshake and the frames that come in; what goes out are slice
 channel's log, which is made of finished frames.
 """
 
-from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import txaio
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from recodex_monitor.admission import RETRY_AFTER, Admission, Refused
 from recodex_monitor.channel import Subscription
+from recodex_monitor.clock import Clock
+from recodex_monitor.config import Limits
 from recodex_monitor.deadlines import Deadlines
-from recodex_monitor.hub import Hub
+from recodex_monitor.dropped import Dropped
+from recodex_monitor.hub import Hub, NoRoom
 
 _log = Logger()
+
+Headers = list[tuple[str, str]]
 
 NORMAL = 1000
 UNSUPPORTED = 1003
 POLICY = 1008
+TOO_BIG = 1009
 INTERNAL_ERROR = 1011
 RESTART = 1012
-
-MAX_CHANNEL_ID = 1024
-"""Bytes of a channel's id, and so of what a client may send."""
-
-HANDSHAKE_TIMEOUT = 10
-"""Seconds that a client has for its handshake."""
-
-SUBSCRIBE_TIMEOUT = 10
-"""Seconds after the handshake in which a client must send its channel's id."""
-
-PING_INTERVAL = 20
-"""Seconds of a client's silence after which it is pinged."""
-
-PING_TIMEOUT = 20
-"""Seconds after a ping in which a client must be heard of."""
+TRY_LATER = 1013
 
 LONG_REPLAY = 64 * 1024
 """Bytes behind which an answer to a ping may take its time: the client has to read them first."""
-
-CLOSE_TIMEOUT = 5
-"""Seconds that a client has to answer a close frame, once it has got all that was due."""
 
 
 @implementer(IPushProducer)
@@ -59,6 +50,8 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
 
     _subscription: Subscription | None = None
     _channel_id: str | None = None
+    _address: str | None = None
+    _frames = 0  # of data, since the handshake
     _paused = False
     _leaving = False
     _written = 0  # bytes of the log, ever
@@ -74,17 +67,56 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
         """Called by Twisted when the connection has gone, however."""
         super().connectionLost(reason)
         self.factory.lost(self)
+        # Autobahn's Deferreds refer to the connection: without this it would be garbage that
+        # only a full collection finds.
+        self.is_open = self.is_closed = None
 
     def dataReceived(self, data: bytes) -> None:
         """Called by Twisted with what came in."""
+        if self.state == self.STATE_CONNECTING and self._is_head_too_long(data):
+            self.failHandshake("the request's head is too long", 431)
+            return
         super().dataReceived(data)
         self._written_when_heard = self._written
         self.factory.heard(self)
+
+    def _is_head_too_long(self, data: bytes) -> bool:
+        limit = self.factory.limits.max_handshake_size
+        head = self.data + data
+        return len(head) > limit and head.find(b"\r\n\r\n", 0, limit) < 0
+
+    def onConnect(self, request: ConnectionRequest) -> None:
+        """Called by Autobahn with a request that is in order; raises to refuse it."""
+        forwarded_for = request.headers.get("x-forwarded-for", "")
+        peer = getattr(self.transport.getPeer(), "host", "")
+        try:
+            self._address = self.factory.admission.admit(peer, forwarded_for, request.origin)
+        except Refused as refused:
+            self.factory.refused.add(refused.reason, refused)
+            raise ConnectionDeny(refused.status, refused.reason) from None
+        self.peer = self._address
+
+    def failHandshake(
+        self, reason: str, code: int = 400, responseHeaders: Headers | None = None
+    ) -> None:
+        """Called by Autobahn, and by us, to answer with an error and end the connection."""
+        headers = [("Connection", "close"), ("Content-Length", "0"), *(responseHeaders or ())]
+        if code == 503:
+            headers.append(("Retry-After", str(RETRY_AFTER)))
+        # What came from the client and is quoted in Autobahn's reasons stays out of the answer.
+        super().failHandshake(HTTPStatus(code).phrase, code, headers)
 
     def onOpen(self) -> None:
         """Called by Autobahn after the handshake."""
         self.transport.registerProducer(self, True)
         self.factory.handshaken(self)
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        """Called by Autobahn with each frame of data: a client may only send so many."""
+        super().onMessageFrameBegin(length)
+        self._frames += 1
+        if self._frames > 1 + self.factory.limits.ignored_messages:
+            self.sendCloseFrame(POLICY, b"nothing but the channel id is expected")
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Called by Autobahn with a message; the first is the channel's id, others are ignored."""
@@ -94,12 +126,19 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
             self.sendCloseFrame(UNSUPPORTED, b"send the channel id as a text message")
         elif not payload:
             self.sendCloseFrame(POLICY, b"the channel id is empty")
+        elif len(payload) > self.factory.limits.max_channel_id:
+            self.sendCloseFrame(TOO_BIG, b"the channel id is too long")
         else:
             self._subscribe(payload.decode())
 
     def _subscribe(self, channel_id: str) -> None:
+        try:
+            self._subscription = self.factory.hub.subscribe(channel_id, self)
+        except NoRoom as error:
+            self.factory.refused.add("no room", error)
+            self.sendCloseFrame(TRY_LATER, b"too many channels")
+            return
         self._channel_id = channel_id
-        self._subscription = self.factory.hub.subscribe(channel_id, self)
         self.factory.subscribed(self)
         _log.info("{peer} follows {channel!r}", peer=self.peer, channel=channel_id)
         self.factory.hub.wake(self._subscription)
@@ -181,6 +220,8 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """Called by Autobahn when the connection has ended, however."""
         self._unsubscribe()
+        if self._address is not None:
+            self.factory.admission.release(self._address)
         if self._channel_id is not None:
             _log.info(
                 "{peer} of {channel!r} has gone: {why}",
@@ -222,14 +263,20 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
     protocol = SubscriberProtocol
     noisy = False
 
-    def __init__(self, hub: Hub, reactor: Any) -> None:
-        """Make a factory whose connections follow the hub's channels."""
-        super().__init__(server="", reactor=reactor)
+    def __init__(self, hub: Hub, limits: Limits, clock: Clock) -> None:
+        """Make a factory whose connections follow the hub's channels.
+
+        Args:
+            hub: has the channels.
+            limits: of the connections.
+            clock: tells the time.
+        """
+        super().__init__(server="", reactor=clock)
         self.setProtocolOptions(
             webStatus=False,
             allowNullOrigin=True,
-            maxFramePayloadSize=MAX_CHANNEL_ID,
-            maxMessagePayloadSize=MAX_CHANNEL_ID,
+            maxFramePayloadSize=limits.max_client_message,
+            maxMessagePayloadSize=limits.max_client_message,
             # A client learns what it did wrong by a close code, not by a lost connection.
             failByDrop=False,
             # Timers are ours: one sweep for all connections, not two timers for each.
@@ -237,14 +284,33 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
             closeHandshakeTimeout=0,
         )
         self.hub = hub
+        self.limits = limits
+        self.admission = Admission(
+            max_connections=limits.max_connections,
+            max_connections_per_address=limits.max_connections_per_address,
+            trusted_proxies=limits.trusted_proxies,
+            allowed_origins=limits.allowed_origins,
+        )
+        self.refused = Dropped(_log, "client", clock.seconds)
         self.connections: set[SubscriberProtocol] = set()
-        self._seconds: Callable[[], float] = reactor.seconds
-        self._handshaking = Deadlines[SubscriberProtocol](HANDSHAKE_TIMEOUT)
-        self._unsubscribed = Deadlines[SubscriberProtocol](SUBSCRIBE_TIMEOUT)
-        self._silent = Deadlines[SubscriberProtocol](PING_INTERVAL)
-        self._pinged = Deadlines[SubscriberProtocol](PING_TIMEOUT)
-        self._closing = Deadlines[SubscriberProtocol](CLOSE_TIMEOUT)
+        self._seconds = clock.seconds
+        self._handshaking = Deadlines[SubscriberProtocol](limits.handshake_timeout)
+        self._unsubscribed = Deadlines[SubscriberProtocol](limits.subscribe_timeout)
+        self._silent = Deadlines[SubscriberProtocol](limits.ping_interval)
+        self._pinged = Deadlines[SubscriberProtocol](limits.ping_timeout)
+        self._closing = Deadlines[SubscriberProtocol](limits.close_timeout)
         self._all_gone: list[Deferred[None]] = []
+
+    def buildProtocol(self, addr: Any) -> SubscriberProtocol | None:
+        """Called by Twisted for a new connection; None closes it at once.
+
+        Twice as many connections as places leaves room to tell the others that there are none.
+        """
+        if len(self.connections) >= 2 * self.limits.max_connections:
+            self.refused.add("too many connections", "too many connections, in their handshake")
+            return None
+        client: SubscriberProtocol = super().buildProtocol(addr)
+        return client
 
     def opened(self, client: SubscriberProtocol) -> None:
         """A client has connected."""
@@ -300,7 +366,7 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
             client.ping()
             self._pinged.put(client, now)
         for client in self._closing.pop_due(now):
-            # One that takes nothing any more is given up by the kernel, see STALL_TIMEOUT.
+            # One that takes nothing any more is given up by the kernel, see stall_timeout.
             if client.transport.unsent():
                 self._closing.put(client, now)
             else:

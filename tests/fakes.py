@@ -6,9 +6,10 @@ from typing import Any
 from twisted.internet import task
 from twisted.test import iosim
 
+from recodex_monitor.config import Limits
 from recodex_monitor.hub import Hub
 from recodex_monitor.messages import Message, parse
-from recodex_monitor.websocket import SubscriberFactory, SubscriberProtocol
+from recodex_monitor.websocket import SubscriberFactory
 
 HANDSHAKE = (
     b"GET /ws?x=1 HTTP/1.1\r\nHost: monitor.example\r\nUpgrade: websocket\r\n"
@@ -89,7 +90,9 @@ class Browser:
     """A client in memory: what it sends goes to a real SubscriberProtocol at once."""
 
     def __init__(self, factory: SubscriberFactory) -> None:
-        self.server: SubscriberProtocol = factory.buildProtocol(None)
+        server = factory.buildProtocol(None)
+        assert server is not None
+        self.server = server
         self.transport = Transport(self.server, isServer=True)
         self.server.makeConnection(self.transport)
 
@@ -142,8 +145,8 @@ class Browser:
         return "closed" if self.transport.disconnecting else None
 
 
-def service(**settings: float) -> tuple[task.Clock, Hub, SubscriberFactory]:
-    """A hub and its browsers' side on one clock."""
-    clock: Any = task.Clock()
-    hub = Hub(clock, **settings)
-    return clock, hub, SubscriberFactory(hub, clock)
+def service(**limits: Any) -> tuple[task.Clock, Hub, SubscriberFactory]:
+    """A hub and its browsers' side on one clock, with these limits of clients."""
+    clock = task.Clock()
+    hub = Hub(clock)
+    return clock, hub, SubscriberFactory(hub, Limits(**limits), clock)

@@ -19,13 +19,15 @@ BELOW = {
     "config": "",
     "dropped": "",
     "channel": "",
-    "hub": "channel deadlines dropped messages",
+    "clock": "",
+    "admission": "",
+    "hub": "channel clock deadlines dropped messages",
     "addresses": "config",
     "log": "config",
     "broker": "addresses config dropped messages",
     "transport": "addresses config",
-    "websocket": "channel deadlines hub",
-    "tap": "addresses broker channel config deadlines dropped hub log messages transport websocket",
+    "websocket": "admission channel clock config deadlines dropped hub",
+    "tap": "broker clock config hub log messages transport websocket",
     "jobs": "",
     "progress": "",
     "simulate": "jobs progress",
@@ -35,7 +37,16 @@ BELOW = {
 }
 """Each module, and those that it may import."""
 
-HEART = ("messages", "channel", "deadlines", "config", "dropped", "hub")
+HEART = (
+    "messages",
+    "channel",
+    "deadlines",
+    "clock",
+    "admission",
+    "config",
+    "dropped",
+    "hub",
+)
 """What could run without Twisted, but for its logger."""
 
 

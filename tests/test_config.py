@@ -82,6 +82,7 @@ MISTAKES = (
     ("zeromq_uri: [a, -1]", "1: zeromq_uri: '-1' is not a port"),
     ("zeromq_uri: [a, http]", "1: zeromq_uri: 'http' is not a port"),
     ("zeromq_uri: [a, '¹']", "1: zeromq_uri: '¹' is not a port"),
+    (f"zeromq_uri: [a, '{'9' * 5000}']", "1: zeromq_uri: '9999"),
     ("zeromq_uri: [a, true]", "1: zeromq_uri: 'true' is not a port"),
     ("logger: {rotations: !!int ''}", "1: logger.rotations: '' is not a whole number"),
     ("channels: {retention: !!float ''}", "1: channels.retention: '' is not a number of seconds"),
@@ -114,11 +115,8 @@ TREES: st.SearchStrategy[Any] = st.recursive(
     max_leaves=20,
 )
 
-TAGS = (
-    "",
-    "!x",
-    *(f"!!{tag}" for tag in ["str", "int", "float", "bool", "timestamp", "binary", "set", "null"]),
-)
+TYPES = ("str", "int", "float", "bool", "timestamp", "binary", "set", "null")
+TAGS = ("", "!x", *(f"!!{tag}" for tag in TYPES))
 TAGGED = st.builds("{}|{}".format, st.sampled_from(TAGS), st.text(max_size=3))
 
 

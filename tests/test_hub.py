@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.channel import CHUNK_SIZE, End, text_frame
-from recodex_monitor.hub import TURN, Hub
+from recodex_monitor.hub import TURN, Hub, NoRoom
 from recodex_monitor.messages import Message, finished
 
 RETENTION, GRACE, IDLE = 30, 10, 60
@@ -546,3 +546,88 @@ class AnyOrderTests(SynchronousTestCase):
     def test_as_the_model(self) -> None:
         """Whatever happens when, everybody gets the log in order and once, and knows its end."""
         run_state_machine_as_test(Machine, settings=settings(deadline=None))
+
+
+class BoundTests(SynchronousTestCase):
+    """What happens at the bounds."""
+
+    def make(self, **bounds: int) -> Hub:
+        """A hub with these bounds."""
+        self.clock = Clock()
+        return Hub(self.clock, retention=RETENTION, failed_grace=GRACE, **bounds)
+
+    def test_messages_of_a_channel(self) -> None:
+        """A channel that is full takes its end only, and says once that it is full."""
+        hub = self.make(max_channel_messages=3)
+        reader = Reader(hub, self.clock).start()
+        hub.publish([message(command) for command in ("A", "B", "C", "D", "E", "FINISHED")])
+        self.assertEqual(reader.got, frames("A", "B", "C", "FINISHED"))
+        self.assertEqual(reader.end, End.FINISHED)
+        self.assertEqual(hub.dropped.counts, {"channel full": 2})
+
+    def test_bytes_of_a_channel(self) -> None:
+        """The same holds for its bytes."""
+        hub = self.make(max_channel_bytes=1000)
+        hub.publish([message("A", text="x" * 600)] * 3)
+        self.assertEqual(hub.channels["job"].count, 2)
+
+    def test_failed_in_a_full_channel(self) -> None:
+        """A job that the broker gives up ends for its students in a full channel too."""
+        hub = self.make(max_channel_messages=1)
+        reader = Reader(hub, self.clock).start()
+        hub.publish([message("A"), message("FAILED")])
+        self.clock.advance(GRACE)
+        hub.expire()
+        self.assertEqual((reader.got, reader.end), (frames("A", ADDED), End.FAILED))
+
+    def test_ended_channels_go_first(self) -> None:
+        """When all histories are too long the oldest ended channel is forgotten first."""
+        hub = self.make(max_history_bytes=1000)
+        for name in ("running", "old", "new"):
+            hub.publish([message("A", name, "x" * 300)])
+        hub.publish([message("FINISHED", "old"), message("FINISHED", "new")])
+        hub.publish([message("A", "more", "x" * 300)] * 2)
+        self.assertEqual(set(hub.channels), {"running", "new", "more"})
+        self.assertEqual(hub.evicted.counts, {"max_history_bytes": 1})
+
+    def test_then_silent_ones_that_nobody_follows(self) -> None:
+        """Then the channel that was silent longest goes, but none with a follower."""
+        hub = self.make(max_channels=3)
+        Reader(hub, self.clock, "followed").start()
+        for name in ("followed", "silent", "running"):
+            hub.publish([message("A", name)])
+        hub.publish([message("A", "new")])
+        self.assertEqual(set(hub.channels), {"followed", "running", "new"})
+
+    def test_never_one_that_is_still_read(self) -> None:
+        """An ended channel stays while a reader has not got it all."""
+        hub = self.make(max_channels=1)
+        reader = Reader(hub, self.clock)
+        reader.room = 0
+        hub.publish([message("FINISHED")])
+        hub.publish([message("A", "new")])
+        self.assertEqual(set(hub.channels), {"job"})
+        self.assertEqual(hub.dropped.counts, {"no room": 1})
+        self.assertRaises(NoRoom, hub.subscribe, "other", reader)
+        reader.room = 1
+        reader.start()
+        hub.publish([message("A", "new")])
+        self.assertEqual(set(hub.channels), {"new"})
+
+    def test_a_channel_does_not_make_room_for_itself(self) -> None:
+        """The only channel is not forgotten for its own next message."""
+        hub = self.make(max_history_bytes=1000)
+        hub.publish([message("A", text="x" * 600)] * 3)
+        self.assertEqual(set(hub.channels), {"job"})
+        self.assertEqual(hub.channels["job"].count, 2)
+
+    def test_bytes_are_counted(self) -> None:
+        """The bytes of all histories are those of the channels that are kept."""
+        hub = self.make()
+        hub.publish([message("A", "one"), message("FINISHED", "two"), message("FAILED", "three")])
+        for _ in range(GRACE + RETENTION):
+            kept = sum(len(channel.log) for channel in hub.channels.values())
+            self.assertEqual(hub.history_bytes, kept)
+            self.clock.advance(1)
+            hub.expire()
+        self.assertEqual(set(hub.channels), {"one"})

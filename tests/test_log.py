@@ -63,10 +63,10 @@ class LineTests(LogTestCase):
     def test_no_forged_line(self) -> None:
         """Control characters in a text are escaped: an event is one line, and one alone."""
         self.open()
-        self.logger.info("{id}", id="a\n[now] [recodex-monitor] [ERROR] b\r\0\x1b\x7f\x85c")
+        self.logger.info("{id}", id="a\n[now] [recodex-monitor] [ERROR] b\r\0\x1f\x7f\x9fc")
         self.assertEqual(
             self.lines(),
-            [r"[INFO] a\x0a[now] [recodex-monitor] [ERROR] b\x0d\x00\x1b\x7f\x85c"],
+            [r"[INFO] a\x0a[now] [recodex-monitor] [ERROR] b\x0d\x00\x1f\x7f\x9fc"],
         )
 
     def test_failure(self) -> None:

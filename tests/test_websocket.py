@@ -2,8 +2,8 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from recodex_monitor import websocket
 from recodex_monitor.channel import CHUNK_SIZE
+from recodex_monitor.config import Limits
 from tests.fakes import (
     BINARY,
     CLOSE,
@@ -17,6 +17,7 @@ from tests.fakes import (
     service,
 )
 
+LIMITS = Limits()
 RUNNING = ("TASK", "t", "COMPLETED")
 RUNNING_TEXT = '{"command": "TASK", "task_id": "t", "task_state": "COMPLETED"}'
 
@@ -101,9 +102,9 @@ class ClosingTests(SynchronousTestCase):
         self.clock, self.hub, self.factory = service()
         self.browser = Browser(self.factory)
 
-    def pass_time(self, seconds: int) -> None:
+    def pass_time(self, seconds: float) -> None:
         """Let time go by, with the sweep of every second."""
-        for _ in range(seconds):
+        for _ in range(int(seconds)):
             self.clock.advance(1)
             self.factory.sweep()
 
@@ -114,7 +115,7 @@ class ClosingTests(SynchronousTestCase):
             1003: frame(BINARY, b"job"),
             1007: frame(TEXT, b"\xff\xfe"),
             1008: frame(TEXT, b""),
-            1009: frame(TEXT, b"x" * (websocket.MAX_CHANNEL_ID + 1)),
+            1009: frame(TEXT, b"x" * (LIMITS.max_channel_id + 1)),
         }
         for code, data in wrong.items():
             browser = Browser(self.factory)
@@ -133,7 +134,7 @@ class ClosingTests(SynchronousTestCase):
     def test_no_id(self) -> None:
         """A client that sends no id is closed with 1008 after the time for it."""
         self.browser.open()
-        self.pass_time(websocket.SUBSCRIBE_TIMEOUT - 1)
+        self.pass_time(LIMITS.subscribe_timeout - 1)
         self.assertEqual(self.browser.received(), [])
         self.pass_time(1)
         self.assertEqual(self.browser.close_code(), 1008)
@@ -141,7 +142,7 @@ class ClosingTests(SynchronousTestCase):
     def test_no_handshake(self) -> None:
         """A client that does not finish its handshake is cut off after the time for it."""
         self.browser.send(HANDSHAKE[:-2])
-        self.pass_time(websocket.HANDSHAKE_TIMEOUT)
+        self.pass_time(LIMITS.handshake_timeout)
         self.assertEqual(self.browser.ended, "aborted")
 
     def test_plain_http_is_refused(self) -> None:
@@ -171,7 +172,7 @@ class ClosingTests(SynchronousTestCase):
         """A client that has got all and does not answer the close frame is not waited for."""
         self.hub.publish([message("job", "FINISHED")])
         self.browser.follow("job")
-        self.pass_time(websocket.CLOSE_TIMEOUT)
+        self.pass_time(LIMITS.close_timeout)
         self.assertEqual(self.browser.ended, "closed")
 
     def test_slow_reader_is_waited_for(self) -> None:
@@ -179,7 +180,7 @@ class ClosingTests(SynchronousTestCase):
         self.hub.publish([message("job", "FINISHED")])
         self.browser.transport.unacknowledged = 1000
         self.browser.follow("job")
-        self.pass_time(10 * websocket.CLOSE_TIMEOUT)
+        self.pass_time(10 * LIMITS.close_timeout)
         self.assertIsNone(self.browser.ended)
 
     def test_stop_sends_what_is_due_first(self) -> None:
@@ -270,23 +271,23 @@ class PingTests(SynchronousTestCase):
         self.browser = Browser(self.factory)
         self.browser.follow("job")
 
-    def pass_time(self, seconds: int) -> None:
+    def pass_time(self, seconds: float) -> None:
         """Let time go by, with the sweep of every second."""
-        for _ in range(seconds):
+        for _ in range(int(seconds)):
             self.clock.advance(1)
             self.factory.sweep()
 
     def test_vanished_client(self) -> None:
         """A client of which nothing is heard is pinged, and gone within 45 s."""
-        self.pass_time(websocket.PING_INTERVAL)
+        self.pass_time(LIMITS.ping_interval)
         self.assertEqual(self.browser.received(), [(PING, b"")])
-        self.pass_time(45 - websocket.PING_INTERVAL)
+        self.pass_time(45 - LIMITS.ping_interval)
         self.assertEqual(self.browser.ended, "aborted")
 
     def test_client_that_answers(self) -> None:
         """A client that answers pings stays."""
         for _ in range(10):
-            self.pass_time(websocket.PING_INTERVAL)
+            self.pass_time(LIMITS.ping_interval)
             self.browser.send(frame(PONG))
         self.assertIsNone(self.browser.ended)
 
@@ -312,3 +313,91 @@ class PingTests(SynchronousTestCase):
         self.browser.transport.unacknowledged = 500_000
         self.pass_time(45)
         self.assertEqual(self.browser.ended, "aborted")
+
+
+class LimitTests(SynchronousTestCase):
+    """What happens at the limits of clients."""
+
+    def refusal(self, browser: Browser, head: bytes = HANDSHAKE) -> bytes:
+        """The answer to a handshake that is refused, which ends the connection."""
+        browser.send(head)
+        self.assertEqual(browser.ended, "closed")
+        return browser.take()
+
+    def test_too_many_clients(self) -> None:
+        """A client without a place gets 503 and when to try again; others find one later."""
+        _, _, factory = service(max_connections=1)
+        first, second = Browser(factory), Browser(factory)
+        first.open()
+        answer = self.refusal(second)
+        self.assertTrue(answer.startswith(b"HTTP/1.1 503 "), answer)
+        self.assertIn(b"Retry-After: 30\r\n", answer)
+        first.lose()
+        second.lose()
+        Browser(factory).open()
+
+    def test_far_too_many_connections(self) -> None:
+        """Beyond twice as many connections as places the next is closed at once."""
+        _, _, factory = service(max_connections=1)
+        Browser(factory), Browser(factory)
+        self.assertIsNone(factory.buildProtocol(None))
+
+    def test_other_origins(self) -> None:
+        """A page that may not connect gets 403."""
+        _, _, factory = service(allowed_origins=("https://recodex.example.org",))
+        head = HANDSHAKE[:-2] + b"Origin: %s\r\n\r\n"
+        answer = self.refusal(Browser(factory), head % b"https://evil.example")
+        self.assertTrue(answer.startswith(b"HTTP/1.1 403 "), answer)
+        allowed = Browser(factory)
+        allowed.send(head % b"https://recodex.example.org")
+        self.assertTrue(allowed.take().startswith(b"HTTP/1.1 101 "))
+
+    def test_long_heads(self) -> None:
+        """A head beyond the limit gets 431, in one packet or many; one within it may be long."""
+        _, _, factory = service(max_handshake_size=2000)
+        line = b"X: " + b"x" * 400 + b"\r\n"
+        head = HANDSHAKE[:-2] + 5 * line + b"\r\n"
+        answer = self.refusal(Browser(factory), head)
+        self.assertTrue(answer.startswith(b"HTTP/1.1 431 "), answer)
+        slow = Browser(factory)
+        for byte in head[:2001]:
+            slow.send(bytes([byte]))
+        self.assertTrue(slow.take().startswith(b"HTTP/1.1 431 "))
+        allowed = Browser(factory)
+        allowed.send(HANDSHAKE[:-2] + 3 * line + b"\r\n" + frame(TEXT, b"x" * 50) + b"x" * 2000)
+        self.assertTrue(allowed.take().startswith(b"HTTP/1.1 101 "))
+
+    def test_long_ids(self) -> None:
+        """An id beyond its limit is closed with 1009, though the message was not too long."""
+        _, hub, factory = service(max_channel_id=50)
+        browser = Browser(factory)
+        browser.follow("x" * 51)
+        self.assertEqual(browser.close_code(), 1009)
+        self.assertEqual(hub.channels, {})
+
+    def test_talking_on(self) -> None:
+        """A client that says more after its id than is ignored is closed with 1008."""
+        _, _, factory = service(ignored_messages=3)
+        browser = Browser(factory)
+        browser.follow("job")
+        browser.send(frame(TEXT, b"x") * 3)
+        self.assertEqual(browser.received(), [])
+        browser.send(frame(TEXT, b"x"))
+        self.assertEqual(browser.close_code(), 1008)
+
+    def test_endless_fragments(self) -> None:
+        """A message in ever more fragments is closed with 1008 too."""
+        _, _, factory = service(ignored_messages=3)
+        browser = Browser(factory)
+        browser.open()
+        browser.send(b"\x01\x80abcd" + b"\x00\x80abcd" * 5)
+        self.assertEqual(browser.close_code(), 1008)
+
+    def test_no_room_for_a_channel(self) -> None:
+        """A client for whose channel there is no room is closed with 1013."""
+        _, hub, factory = service()
+        hub._max_channels = 1
+        Browser(factory).follow("job")
+        browser = Browser(factory)
+        browser.follow("other")
+        self.assertEqual(browser.close_code(), 1013)

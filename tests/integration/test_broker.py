@@ -6,9 +6,11 @@ import zmq
 from twisted.internet import defer, reactor, task
 from twisted.trial.unittest import TestCase
 
-from recodex_monitor.broker import MESSAGES_A_TURN, BrokerService
-from recodex_monitor.config import Address
+from recodex_monitor.broker import BrokerService
+from recodex_monitor.config import Address, Limits
 from recodex_monitor.messages import Message
+
+MESSAGES_A_TURN = Limits().messages_a_turn
 
 
 class BrokerServiceTests(TestCase):
@@ -17,7 +19,7 @@ class BrokerServiceTests(TestCase):
     def setUp(self) -> None:
         """A service on a port that the system picks, and a peer's context."""
         self.batches: list[list[Message]] = []
-        self.service = BrokerService(Address("127.0.0.1", 0), self.batches.append)
+        self.service = BrokerService(Address("127.0.0.1", 0), Limits(), self.batches.append)
         self.context = zmq.Context()
         self.addCleanup(self.context.term)
 
@@ -93,7 +95,7 @@ class BrokerServiceTests(TestCase):
                     raise RuntimeError("a bug")
                 self.batches.append(messages)
 
-            self.service = BrokerService(Address("127.0.0.1", 0), publish)
+            self.service = BrokerService(Address("127.0.0.1", 0), Limits(), publish)
             self.service.startService()
             peer = self.peer()
             peer.send_multipart([b"job", b"one"])
@@ -112,7 +114,7 @@ class BrokerServiceTests(TestCase):
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             address = Address("127.0.0.1", taken.getsockname()[1])
-            service = BrokerService(address, self.batches.append)
+            service = BrokerService(address, Limits(), self.batches.append)
             with self.assertRaises(OSError) as raised:
                 service.startService()
             self.assertIn(str(address), str(raised.exception.strerror))

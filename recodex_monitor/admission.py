@@ -1,0 +1,128 @@
+"""Who may connect: bounds on the number of connections, and the pages that may open one."""
+
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Iterable
+from itertools import pairwise
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+RETRY_AFTER = 30
+"""Seconds after which a client that found no place should try again."""
+
+
+class Refused(Exception):
+    """Why a client may not connect.
+
+    Attributes:
+        status: the HTTP status of the answer.
+        reason: one of a few fixed texts.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class Admission:
+    """Counts who is connected, and says who may be.
+
+    A proxy that is trusted is not counted itself: its clients are, by the address that it tells
+    of them in X-Forwarded-For.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_connections: int,
+        max_connections_per_address: int,
+        trusted_proxies: Iterable[Network] = (),
+        allowed_origins: Iterable[str] = ("*",),
+    ) -> None:
+        """Admit nobody yet.
+
+        Args:
+            max_connections: places in all.
+            max_connections_per_address: places for the clients of one address.
+            trusted_proxies: whose X-Forwarded-For is believed.
+            allowed_origins: origins of pages, as ``https://example.org``, with ``*`` for any
+                part of a host name, or ``*`` alone for any page.
+        """
+        self._max_connections = max_connections
+        self._max_per_address = max_connections_per_address
+        self._trusted = tuple(trusted_proxies)
+        self._origins = None if "*" in allowed_origins else _pattern(allowed_origins)
+        self._admitted: Counter[str] = Counter()
+        self._count = 0
+
+    def admit(self, peer: str, forwarded_for: str = "", origin: str | None = None) -> str:
+        """Give a client a place; returns its address, with which ``release`` takes it back.
+
+        Args:
+            peer: the address at the other end of the connection.
+            forwarded_for: the value of X-Forwarded-For, which is believed from proxies only.
+            origin: of the page that connects; None for a client that is no page.
+
+        Raises:
+            Refused: there is no place, or the page may not connect.
+        """
+        if origin is not None and not self.allows(origin):
+            raise Refused(403, "origin not allowed")
+        if self._count >= self._max_connections:
+            raise Refused(503, "too many connections")
+        address = self._client(peer, forwarded_for)
+        if self._admitted[address] >= self._max_per_address and not self._is_trusted(address):
+            raise Refused(503, "too many connections from one address")
+        self._admitted[address] += 1
+        self._count += 1
+        return address
+
+    def allows(self, origin: str) -> bool:
+        """Whether pages of an origin may connect."""
+        pattern = self._origins
+        return pattern is None or pattern.fullmatch(_without_default_port(origin)) is not None
+
+    def release(self, address: str) -> None:
+        """Take back the place of a client with this address."""
+        self._count -= 1
+        self._admitted[address] -= 1
+        if not self._admitted[address]:
+            del self._admitted[address]
+
+    def _client(self, peer: str, forwarded_for: str) -> str:
+        """The address of the client itself: the right-most that no trusted proxy has."""
+        hops = [peer, *(hop.strip() for hop in reversed(forwarded_for.split(",")))]
+        for nearer, hop in pairwise(hops):
+            if not self._is_trusted(nearer) or not _parsed(hop):
+                return nearer
+        return hops[-1] if _parsed(hops[-1]) else peer
+
+    def _is_trusted(self, address: str) -> bool:
+        parsed = _parsed(address)
+        return parsed is not None and any(parsed in network for network in self._trusted)
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    # A socket that takes both kinds tells of IPv4 clients as ::ffff:192.0.2.1.
+    return getattr(parsed, "ipv4_mapped", None) or parsed
+
+
+def _pattern(origins: Iterable[str]) -> re.Pattern[str]:
+    alternatives = (
+        re.escape(_without_default_port(origin)).replace(r"\*", "[^/:@]+") for origin in origins
+    )
+    return re.compile("|".join(alternatives))
+
+
+def _without_default_port(origin: str) -> str:
+    origin = origin.lower()
+    for scheme, port in (("http://", ":80"), ("https://", ":443")):
+        if origin.startswith(scheme):
+            return origin.removesuffix(port)
+    return origin
