@@ -10,6 +10,7 @@ from typing import Any
 import txaio
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
+from autobahn.websocket.utf8validator import Utf8Validator
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
@@ -21,9 +22,26 @@ from recodex_monitor.clock import Clock
 from recodex_monitor.config import Limits
 from recodex_monitor.deadlines import Deadlines
 from recodex_monitor.dropped import Dropped
+from recodex_monitor.handshake import Handshake, ordinary
 from recodex_monitor.hub import Hub, NoRoom
 
 _log = Logger()
+
+_KEPT = (
+    "connected",
+    "transport",
+    "state",
+    "_subscription",
+    "_channel_id",
+    "_address",
+    "_frames",
+    "_paused",
+    "_leaving",
+    "_written",
+    "_written_when_heard",
+    "_taken_when_pinged",
+)
+"""The attributes that a connection needs between two messages."""
 
 Headers = list[tuple[str, str]]
 
@@ -44,6 +62,7 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
     """A browser's connection; a ``hub.Subscriber``."""
 
     factory: "SubscriberFactory"
+    utf8validator: Utf8Validator | None
 
     # What clients do wrong is told by our own lines; Autobahn's would quote them unbounded.
     log = txaio.make_logger(level="error")
@@ -58,43 +77,79 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
     _written_when_heard = 0
     _taken_when_pinged = 0
 
+    def __init__(self) -> None:
+        """A connection has no attributes of its own yet, see _connection_class."""
+
     def connectionMade(self) -> None:
-        """Called by Twisted when a client has connected."""
+        """Called by Twisted when a client has connected.
+
+        Autobahn's own would look up what is written down of every connection and never used.
+        """
         self.factory.opened(self)
-        super().connectionMade()
 
     def connectionLost(self, reason: Any = None) -> None:
         """Called by Twisted when the connection has gone, however."""
-        super().connectionLost(reason)
+        self._connectionLost(reason)
         self.factory.lost(self)
-        # Autobahn's Deferreds refer to the connection: without this it would be garbage that
-        # only a full collection finds.
-        self.is_open = self.is_closed = None
 
     def dataReceived(self, data: bytes) -> None:
         """Called by Twisted with what came in."""
-        if self.state == self.STATE_CONNECTING and self._is_head_too_long(data):
-            self.failHandshake("the request's head is too long", 431)
-            return
-        super().dataReceived(data)
+        if self.state == self.STATE_CONNECTING:
+            self._handshake_received(data)
+        else:
+            self._dataReceived(data)
         self._written_when_heard = self._written
         self.factory.heard(self)
+        if self._subscription is not None and self.current_frame is None and not self.data:
+            self._shed()
 
-    def _is_head_too_long(self, data: bytes) -> bool:
+    def _handshake_received(self, data: bytes) -> None:
         limit = self.factory.limits.max_handshake_size
-        head = self.data + data
-        return len(head) > limit and head.find(b"\r\n\r\n", 0, limit) < 0
+        request = None if self.data else ordinary(data)
+        if request is not None and request.length <= limit:
+            self._answer(request, data)
+        elif len(head := self.data + data) > limit and head.find(b"\r\n\r\n", 0, limit) < 0:
+            self.failHandshake("the request's head is too long", 431)
+        else:
+            self._dataReceived(data)
+
+    def _answer(self, request: Handshake, data: bytes) -> None:
+        """Open the connection, as Autobahn does after a handshake of its own."""
+        try:
+            self._admit(request.forwarded_for, request.origin)
+        except Refused as refused:
+            self.failHandshake(refused.reason, refused.status)
+            return
+        self.transport.write(request.answer)
+        self.state = self.STATE_OPEN
+        self.onOpen()
+        if len(data) > request.length:
+            self._dataReceived(data[request.length :])
+
+    def _shed(self) -> None:
+        """Let go of what Autobahn keeps of a handshake and of messages that are over.
+
+        Brings a connection from 11 KB to 2, at the price of one new dictionary a message, and
+        clients send one.
+        """
+        own = vars(self)
+        if len(own) > len(_KEPT):
+            self.__dict__ = {name: own[name] for name in _KEPT if name in own}
 
     def onConnect(self, request: ConnectionRequest) -> None:
         """Called by Autobahn with a request that is in order; raises to refuse it."""
-        forwarded_for = request.headers.get("x-forwarded-for", "")
+        try:
+            self._admit(request.headers.get("x-forwarded-for", ""), request.origin)
+        except Refused as refused:
+            raise ConnectionDeny(refused.status, refused.reason) from None
+
+    def _admit(self, forwarded_for: str, origin: str) -> None:
         peer = getattr(self.transport.getPeer(), "host", "")
         try:
-            self._address = self.factory.admission.admit(peer, forwarded_for, request.origin)
+            self._address = self.factory.admission.admit(peer, forwarded_for, origin or None)
         except Refused as refused:
             self.factory.refused.add(refused.reason, refused)
-            raise ConnectionDeny(refused.status, refused.reason) from None
-        self.peer = self._address
+            raise
 
     def failHandshake(
         self, reason: str, code: int = 400, responseHeaders: Headers | None = None
@@ -106,10 +161,20 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
         # What came from the client and is quoted in Autobahn's reasons stays out of the answer.
         super().failHandshake(HTTPStatus(code).phrase, code, headers)
 
+    def _onOpen(self) -> None:
+        # Autobahn's own looks for a TLS certificate of the client.
+        self.onOpen()
+
     def onOpen(self) -> None:
         """Called by Autobahn after the handshake."""
         self.transport.registerProducer(self, True)
         self.factory.handshaken(self)
+
+    def onFrameBegin(self) -> None:
+        """Called by Autobahn with each frame; only those of text need a validator."""
+        if self.utf8validator is None:
+            self.utf8validator = Utf8Validator()
+        super().onFrameBegin()
 
     def onMessageFrameBegin(self, length: int) -> None:
         """Called by Autobahn with each frame of data: a client may only send so many."""
@@ -140,7 +205,7 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
             return
         self._channel_id = channel_id
         self.factory.subscribed(self)
-        _log.info("{peer} follows {channel!r}", peer=self.peer, channel=channel_id)
+        _log.info("{peer} follows {channel!r}", peer=self._address, channel=channel_id)
         self.factory.hub.wake(self._subscription)
 
     def wake(self) -> bool:
@@ -225,7 +290,7 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
         if self._channel_id is not None:
             _log.info(
                 "{peer} of {channel!r} has gone: {why}",
-                peer=self.peer,
+                peer=self._address,
                 channel=self._channel_id,
                 why=self._why(wasClean),
             )
@@ -257,10 +322,38 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
         self._paused = True
 
 
+def _connection_class(factory: "SubscriberFactory") -> type[SubscriberProtocol]:
+    """The class of a factory's connections: all begin with the same attributes.
+
+    Autobahn gives each connection some sixty: its options, which it also writes into a debug
+    line at any log level, and its state. Made once, they are attributes of the class, which
+    every connection shares until it changes them. That took a connect from 290 to 110 us, and
+    the memory of one from 11 to 2 KB.
+    """
+    first = WebSocketServerProtocol()
+    first.factory = factory
+    first._connectionMade()
+    shared = {
+        name: staticmethod(value) if callable(value) else value
+        for name, value in vars(first).items()
+    }
+    # What the frames of one connection change must not be seen by another.
+    shared |= {name: _Unheard() for name in ("is_open", "is_closed")}
+    shared |= {"CONFIG_ATTRS": (), "send_queue": (), "utf8validator": None}
+    shared |= {"current_frame": None, "inside_message": False, "websocket_version": 13}
+    return type("Subscriber", (SubscriberProtocol,), shared)
+
+
+class _Unheard:
+    """Stands for a Deferred for which nobody waits."""
+
+    def callback(self, result: object) -> None:
+        """Called by Autobahn when the connection is open, or closed."""
+
+
 class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
     """Makes the connections, knows all of them, and watches over what they owe us."""
 
-    protocol = SubscriberProtocol
     noisy = False
 
     def __init__(self, hub: Hub, limits: Limits, clock: Clock) -> None:
@@ -283,6 +376,7 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
             openHandshakeTimeout=0,
             closeHandshakeTimeout=0,
         )
+        self.protocol = _connection_class(self)
         self.hub = hub
         self.limits = limits
         self.admission = Admission(
@@ -309,7 +403,7 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
         if len(self.connections) >= 2 * self.limits.max_connections:
             self.refused.add("too many connections", "too many connections, in their handshake")
             return None
-        client: SubscriberProtocol = super().buildProtocol(addr)
+        client: SubscriberProtocol = self.protocol()
         return client
 
     def opened(self, client: SubscriberProtocol) -> None:
