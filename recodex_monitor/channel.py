@@ -59,8 +59,10 @@ class Channel:
 
     def chunk(self, position: int) -> bytes:
         """The log from a message's end on: whole frames, about CHUNK_SIZE bytes or all there is."""
-        mark = bisect_right(self._marks, position)
-        stop = self._marks[mark] if mark < len(self._marks) else len(self.log)
+        stop = len(self.log)
+        if stop - position > CHUNK_SIZE:
+            mark = bisect_right(self._marks, position)
+            stop = self._marks[mark] if mark < len(self._marks) else stop
         return bytes(memoryview(self.log)[position:stop])
 
 
@@ -83,25 +85,28 @@ class Subscription:
     """A subscriber's position in a channel's log.
 
     The log stays readable here after the hub has forgotten the channel.
+
+    Attributes:
+        position: bytes of the log that were read.
     """
 
-    __slots__ = ("_position", "channel", "subscriber")
+    __slots__ = ("channel", "position", "subscriber")
 
     def __init__(self, channel: Channel, subscriber: Subscriber) -> None:
         self.channel = channel
         self.subscriber = subscriber
-        self._position = 0
+        self.position = 0
 
     def read(self) -> bytes:
         """Take the next bytes of the log, whole frames; empty when all is read."""
-        chunk = self.channel.chunk(self._position)
-        self._position += len(chunk)
+        chunk = self.channel.chunk(self.position)
+        self.position += len(chunk)
         return chunk
 
     @property
     def behind(self) -> int:
         """Bytes of the log that were not read yet."""
-        return len(self.channel.log) - self._position
+        return len(self.channel.log) - self.position
 
 
 def text_frame(payload: bytes) -> bytes:

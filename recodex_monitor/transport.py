@@ -4,7 +4,6 @@ import fcntl
 import socket
 import struct
 import termios
-from contextlib import suppress
 from typing import Any
 
 from twisted.application.service import Service
@@ -35,23 +34,16 @@ class EagerServer(tcp.Server):
 
     def write(self, data: bytes) -> None:
         """Send, and leave to the reactor what the kernel does not take."""
-        if self._can_send_now():
-            # What cannot be sent waits; what is wrong with the connection the reactor finds.
-            with suppress(OSError):
-                data = data[self.socket.send(data) :]
-            if not data:
+        waits = self.dataBuffer or self._tempDataBuffer or self.TLS
+        if not waits and self.connected and not self.disconnecting and not self._aborting:
+            try:
+                sent = self.socket.send(data)
+            except OSError:
+                sent = 0  # It waits, or the reactor finds what is wrong with the connection.
+            if sent == len(data):
                 return
+            data = data[sent:]
         super().write(data)
-
-    def _can_send_now(self) -> bool:
-        return not (
-            self.dataBuffer
-            or self._tempDataBuffer
-            or self.TLS
-            or self.disconnecting
-            or self._aborting
-            or not self.connected
-        )
 
     def unsent(self) -> int:
         """Bytes that are written here and of which the reader's kernel has not told that it got."""

@@ -37,8 +37,7 @@ _KEPT = (
     "_frames",
     "_paused",
     "_leaving",
-    "_written",
-    "_written_when_heard",
+    "_position_when_heard",
     "_taken_when_pinged",
 )
 """The attributes that a connection needs between two messages."""
@@ -73,8 +72,7 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
     _frames = 0  # of data, since the handshake
     _paused = False
     _leaving = False
-    _written = 0  # bytes of the log, ever
-    _written_when_heard = 0
+    _position_when_heard = 0
     _taken_when_pinged = 0
 
     def __init__(self) -> None:
@@ -98,10 +96,11 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
             self._handshake_received(data)
         else:
             self._dataReceived(data)
-        self._written_when_heard = self._written
         self.factory.heard(self)
-        if self._subscription is not None and self.current_frame is None and not self.data:
-            self._shed()
+        if self._subscription is not None:
+            self._position_when_heard = self._subscription.position
+            if self.current_frame is None and not self.data:
+                self._shed()
 
     def _handshake_received(self, data: bytes) -> None:
         limit = self.factory.limits.max_handshake_size
@@ -214,19 +213,14 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
         if subscription is None or self._paused:
             return False
         if chunk := subscription.read():
-            self._written += len(chunk)
             self.transport.write(chunk)
-        if subscription.behind:
-            return not self._paused
-        self._close_if_over(subscription)
-        return False
-
-    def _close_if_over(self, subscription: Subscription) -> None:
-        """Close the connection of a client that has got all it will get."""
+            if subscription.behind:
+                return not self._paused
         if subscription.channel.end is not None:
             self.sendCloseFrame(NORMAL)
         elif self._leaving:
             self.sendCloseFrame(RESTART, b"the monitor stops")
+        return False
 
     def abandon(self) -> None:
         """Close after a bug of ours; see hub.Subscriber."""
@@ -264,7 +258,7 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
 
     def ping(self) -> None:
         """Ask whether the client is there."""
-        self._taken_when_pinged = self._written - self.transport.unsent()
+        self._taken_when_pinged = self._position - self.transport.unsent()
         self.sendPing()
 
     def is_alive(self) -> bool:
@@ -273,9 +267,13 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
         It takes bytes, or its answer stands behind a long replay that it has to read first.
         """
         unsent: int = self.transport.unsent()
-        if self._written - unsent > self._taken_when_pinged:
+        if self._position - unsent > self._taken_when_pinged:
             return True
-        return not unsent and self._written - self._written_when_heard > LONG_REPLAY
+        return not unsent and self._position - self._position_when_heard > LONG_REPLAY
+
+    @property
+    def _position(self) -> int:
+        return self._subscription.position if self._subscription is not None else 0
 
     def onPing(self, payload: bytes) -> None:
         """Called by Autobahn; a client that takes nothing gets no answers to pile up."""
