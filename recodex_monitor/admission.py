@@ -93,6 +93,8 @@ class Admission:
 
     def _client(self, peer: str, forwarded_for: str) -> str:
         """The address of the client itself: the right-most that no trusted proxy has."""
+        if not forwarded_for:
+            return peer
         hops = [peer, *(hop.strip() for hop in reversed(forwarded_for.split(",")))]
         for nearer, hop in pairwise(hops):
             if not self._is_trusted(nearer) or not _parsed(hop):

@@ -4,8 +4,10 @@
 must not have a reactor may import this module.
 """
 
+import os
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import zmq
 from twisted.application.service import Service
@@ -32,7 +34,12 @@ DRAIN_TIMEOUT = 1.0
 EXIT = [b"0", b"exit"]
 """The message that ends a monitor whose settings allow it."""
 
-Publish = Callable[[list[Message]], None]
+
+class Publish(Protocol):
+    """What takes the messages, see ``Hub.publish``."""
+
+    def __call__(self, messages: list[Message], *, more: bool = False) -> None:
+        """Publish messages; ``more`` are about to follow."""
 
 
 class BrokerConnection(ZmqConnection):  # type: ignore[misc]
@@ -65,6 +72,7 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         self._limits = limits
         self._publish = publish
         self._on_exit = on_exit
+        self._more = False
         self.highWaterMark = limits.high_water_mark
         # The identity must be set before bind: a broker whose first connection came to a
         # monitor without one never delivers to it again.
@@ -123,8 +131,10 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
             count += 1
             if (message := self._parsed(frames)) is not None:
                 messages.append(message)
-        if messages:
-            self._publish_safely(messages)
+        more = count == self._limits.messages_a_turn
+        if messages or self._more:
+            self._publish_safely(messages, more)
+        self._more = more
         return count
 
     def _receive(self) -> list[bytes]:
@@ -140,10 +150,10 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
             frames.append(frame.bytes)
         return frames
 
-    def _publish_safely(self, messages: list[Message]) -> None:
+    def _publish_safely(self, messages: list[Message], more: bool) -> None:
         # An exception that left doRead would make the reactor read from this socket no more.
         try:
-            self._publish(messages)
+            self._publish(messages, more=more)
         except Exception:
             _log.failure("publishing {count} messages failed", count=len(messages))
 
@@ -220,6 +230,6 @@ def _bind_all(connection: BrokerConnection, addresses: list[Address]) -> list[Ad
         try:
             bound.append(connection.bind(Address(address.host, port)))
         except zmq.ZMQError as error:
-            text = f"cannot listen for the broker on {address}: {error.strerror}"
+            text = f"cannot listen for the broker on {address}: {os.strerror(error.errno or 0)}"
             raise OSError(error.errno, text) from None
     return bound

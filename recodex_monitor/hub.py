@@ -24,6 +24,13 @@ Waking 9000 subscribers takes some 40 ms; others must not wait for that.
 """
 
 
+HOLD = 0.05
+"""Seconds for which messages may wait for those behind them, while they come faster than we read.
+
+In a flood over 2000 channels every write then has 2 or 3 messages, which cuts the cost of a
+delivery by a third, and with it the time that the last of them waits.
+"""
+
 WAKES = 16
 """Subscribers that are woken between two looks at the time."""
 
@@ -77,18 +84,26 @@ class Hub:
         # Who may have something to read, in the order in which they are woken.
         self._ready: OrderedDict[Subscription, None] = OrderedDict()
         self._flush_scheduled = False
+        self._held_since = clock.seconds()
 
-    def publish(self, messages: Iterable[Message]) -> None:
+    def publish(self, messages: Iterable[Message], *, more: bool = False) -> None:
         """Add messages to their channels and wake who follows them.
 
         What comes for a channel after its end is dropped.
+
+        Args:
+            messages: in their order.
+            more: others are about to follow, so that waking may wait for them, HOLD at most;
+                the last call must say that there are no more, even with no messages.
         """
         now = self._clock.seconds()
         changed = {self._append(message, now) for message in messages}
         for channel in changed:
             if channel is not None:
                 self._ready.update(dict.fromkeys(channel.subscriptions))
-        self._flush()
+        if not more or now - self._held_since > HOLD:
+            self._held_since = now
+            self._flush()
 
     def subscribe(self, channel_id: str, subscriber: Subscriber) -> Subscription:
         """Follow a channel from its first message on, whether it exists yet or not.

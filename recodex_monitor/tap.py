@@ -185,12 +185,12 @@ class Monitor(Service):
 def _logging_each(publish: Publish) -> Publish:
     """Publish, and log every message; only where the log has debug, since it is not cheap."""
 
-    def publish_and_log(messages: list[Message]) -> None:
+    def publish_and_log(messages: list[Message], *, more: bool = False) -> None:
         for message in messages:
             _log.debug(
                 "{channel!r}: {text}", channel=message.channel_id, text=message.text.decode()
             )
-        publish(messages)
+        publish(messages, more=more)
 
     return publish_and_log
 

@@ -19,9 +19,14 @@ class BrokerServiceTests(TestCase):
     def setUp(self) -> None:
         """A service on a port that the system picks, and a peer's context."""
         self.batches: list[list[Message]] = []
-        self.service = BrokerService(Address("127.0.0.1", 0), Limits(), self.batches.append)
+        self.service = BrokerService(Address("127.0.0.1", 0), Limits(), self.publish)
         self.context = zmq.Context()
         self.addCleanup(self.context.term)
+
+    def publish(self, messages: list[Message], *, more: bool = False) -> None:
+        """Take a turn's messages."""
+        self.batches.append(messages)
+        self.more = more
 
     def peer(self, kind: int = zmq.DEALER) -> "zmq.Socket[bytes]":
         """A peer that is connected to the service."""
@@ -81,6 +86,7 @@ class BrokerServiceTests(TestCase):
                 ],
             )
             self.assertLessEqual(max(map(len, self.batches)), MESSAGES_A_TURN)
+            self.assertFalse(self.more, "the last turn said that more would follow")
 
         return defer.ensureDeferred(check())
 
@@ -90,7 +96,7 @@ class BrokerServiceTests(TestCase):
         async def check() -> None:
             failing = True
 
-            def publish(messages: list[Message]) -> None:
+            def publish(messages: list[Message], *, more: bool = False) -> None:
                 if failing:
                     raise RuntimeError("a bug")
                 self.batches.append(messages)
@@ -114,7 +120,7 @@ class BrokerServiceTests(TestCase):
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             address = Address("127.0.0.1", taken.getsockname()[1])
-            service = BrokerService(address, Limits(), self.batches.append)
+            service = BrokerService(address, Limits(), self.publish)
             with self.assertRaises(OSError) as raised:
                 service.startService()
             self.assertIn(str(address), str(raised.exception.strerror))
