@@ -6,8 +6,9 @@ browser is due is a slice of it. Nothing here knows sockets or time.
 
 from bisect import bisect_right
 from enum import StrEnum
-from struct import pack
 from typing import Protocol
+
+from recodex_monitor.frames import text_frame
 
 CHUNK_SIZE = 16 * 1024
 """Bytes after which a slice for a reader ends, at the next message's end.
@@ -107,13 +108,3 @@ class Subscription:
     def behind(self) -> int:
         """Bytes of the log that were not read yet."""
         return len(self.channel.log) - self.position
-
-
-def text_frame(payload: bytes) -> bytes:
-    """An unmasked WebSocket frame with a whole text message (RFC 6455, section 5.2)."""
-    length = len(payload)
-    if length < 126:
-        return pack("!BB", 0x81, length) + payload
-    if length < 65536:
-        return pack("!BBH", 0x81, 126, length) + payload
-    return pack("!BBQ", 0x81, 127, length) + payload

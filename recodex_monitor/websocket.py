@@ -22,6 +22,7 @@ from recodex_monitor.clock import Clock
 from recodex_monitor.config import Limits
 from recodex_monitor.deadlines import Deadlines
 from recodex_monitor.dropped import Dropped
+from recodex_monitor.frames import CLOSE, PONG, TEXT, lone_frame
 from recodex_monitor.handshake import Handshake, ordinary
 from recodex_monitor.hub import Hub, NoRoom
 
@@ -94,13 +95,38 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
         """Called by Twisted with what came in."""
         if self.state == self.STATE_CONNECTING:
             self._handshake_received(data)
-        else:
+        elif not self._lone_frame_received(data):
             self._dataReceived(data)
+            self._shed()
         self.factory.heard(self)
         if self._subscription is not None:
             self._position_when_heard = self._subscription.position
-            if self.current_frame is None and not self.data:
-                self._shed()
+
+    def _lone_frame_received(self, data: bytes) -> bool:
+        """Take what nearly all of a client's packets are: its id, a pong, the end; else False.
+
+        Autobahn takes 60 us for such a packet, which is a third of what a client costs.
+        """
+        if self.data or self.current_frame is not None or self.inside_message:
+            return False
+        first, payload = lone_frame(data) or (0, b"")
+        if first == TEXT and self._channel_id is None and self.state == self.STATE_OPEN:
+            return self._id_received(payload)
+        if first == CLOSE and payload == b"\x03\xe8" and self.state == self.STATE_CLOSING:
+            self.wasClean = True
+            self.remoteCloseCode = NORMAL
+            self.dropConnection()
+            return True
+        return first == PONG
+
+    def _id_received(self, payload: bytes) -> bool:
+        try:
+            payload.decode()
+        except UnicodeDecodeError:
+            return False
+        self._frames += 1
+        self.onMessage(payload, False)
+        return True
 
     def _handshake_received(self, data: bytes) -> None:
         limit = self.factory.limits.max_handshake_size
@@ -128,11 +154,10 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
     def _shed(self) -> None:
         """Let go of what Autobahn keeps of a handshake and of messages that are over.
 
-        Brings a connection from 11 KB to 2, at the price of one new dictionary a message, and
-        clients send one.
+        Autobahn's own handshake and messages leave some 8 KB.
         """
-        own = vars(self)
-        if len(own) > len(_KEPT):
+        if self._subscription is not None and self.current_frame is None and not self.data:
+            own = vars(self)
             self.__dict__ = {name: own[name] for name in _KEPT if name in own}
 
     def onConnect(self, request: ConnectionRequest) -> None:

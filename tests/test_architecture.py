@@ -18,7 +18,9 @@ BELOW = {
     "deadlines": "",
     "config": "",
     "dropped": "",
-    "channel": "",
+    "frames": "",
+    "handshake": "",
+    "channel": "frames",
     "clock": "",
     "admission": "",
     "hub": "channel clock deadlines dropped messages",
@@ -26,7 +28,7 @@ BELOW = {
     "log": "config",
     "broker": "addresses config dropped messages",
     "transport": "addresses config",
-    "websocket": "admission channel clock config deadlines dropped hub",
+    "websocket": "admission channel clock config deadlines dropped frames handshake hub",
     "tap": "broker clock config hub log messages transport websocket",
     "jobs": "",
     "progress": "",
@@ -39,6 +41,8 @@ BELOW = {
 
 HEART = (
     "messages",
+    "frames",
+    "handshake",
     "channel",
     "deadlines",
     "clock",

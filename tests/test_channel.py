@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from recodex_monitor.channel import CHUNK_SIZE, Channel, Subscription, text_frame
+from recodex_monitor.channel import CHUNK_SIZE, Channel, Subscription
+from recodex_monitor.frames import text_frame
 
 APPEND = st.integers(0, 300) | st.sampled_from([CHUNK_SIZE - 4, CHUNK_SIZE - 3, 70000])
 READ = st.none()
@@ -34,22 +35,6 @@ def payloads(data: bytes) -> Iterator[bytes]:
         assert len(data) >= start + size, "the frame is whole"
         yield data[start : start + size]
         data = data[start + size :]
-
-
-class TextFrameTests(SynchronousTestCase):
-    """The frames of RFC 6455, section 5.2."""
-
-    def test_headers(self) -> None:
-        """A frame is final, text, unmasked, and says its length in the shortest form."""
-        for length, header in (
-            (0, "81 00"),
-            (125, "81 7d"),
-            (126, "81 7e 007e"),
-            (65535, "81 7e ffff"),
-            (65536, "81 7f 0000000000010000"),
-        ):
-            payload = b"x" * length
-            self.assertEqual(text_frame(payload), bytes.fromhex(header) + payload)
 
 
 class ReadTests(SynchronousTestCase):

@@ -14,7 +14,8 @@ from hypothesis.stateful import (
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from recodex_monitor.channel import CHUNK_SIZE, End, text_frame
+from recodex_monitor.channel import CHUNK_SIZE, End
+from recodex_monitor.frames import text_frame
 from recodex_monitor.hub import TURN, WAKES, Hub, NoRoom
 from recodex_monitor.messages import Message, finished
 

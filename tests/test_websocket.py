@@ -1,5 +1,6 @@
 """The browsers' side, with browsers in memory."""
 
+from autobahn.twisted.websocket import WebSocketServerProtocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.channel import CHUNK_SIZE
@@ -18,6 +19,9 @@ from tests.fakes import (
 )
 
 LIMITS = Limits()
+CHANGEABLE = {"_valid_events", "_results"}
+"""Attributes that connections share and that nothing changes: for listeners that there are none."""
+
 RUNNING = ("TASK", "t", "COMPLETED")
 RUNNING_TEXT = '{"command": "TASK", "task_id": "t", "task_state": "COMPLETED"}'
 
@@ -92,6 +96,43 @@ class FollowingTests(SynchronousTestCase):
         browser.lose()
         self.assertEqual(self.hub.channels, {})
         self.assertEqual(self.factory.connections, set())
+
+
+class LeanTests(SynchronousTestCase):
+    """What connections share, and what they let go of."""
+
+    def test_shared_attributes_do_not_change(self) -> None:
+        """A new Autobahn that gives connections something else to change is noticed here."""
+        _, _, factory = service()
+        changeable = {
+            name
+            for name, value in vars(factory.protocol).items()
+            if isinstance(value, list | dict | set | bytearray) or hasattr(value, "append")
+        }
+        self.assertEqual(changeable - set(WebSocketServerProtocol.CONFIG_ATTRS), CHANGEABLE)
+
+    def test_connections_do_not_meet(self) -> None:
+        """Messages in fragments of two connections, in turns, are kept apart."""
+        _, hub, factory = service()
+        first, second = Browser(factory), Browser(factory)
+        for browser in (first, second):
+            browser.open()
+        for part in (b"\x01\x82\0\0\0\0\xc3", b"\xc3"):
+            first.send(part)
+        second.send(b"\x01\x81\0\0\0\0x")
+        first.send(b"\x80\x81\0\0\0\0y")
+        second.send(b"\x80\x81\0\0\0\0y")
+        self.assertEqual(first.close_code(), 1007)
+        self.assertEqual(set(hub.channels), {"xy"})
+
+    def test_little_is_kept(self) -> None:
+        """A connection that follows a channel has few attributes, after either handshake."""
+        _, _, factory = service()
+        for head in (HANDSHAKE, HANDSHAKE.replace(b"Host: ", b"Host:  ")):
+            browser = Browser(factory)
+            browser.send(head)
+            browser.send(frame(TEXT, b"job") + frame(PING))
+            self.assertLessEqual(len(vars(browser.server)), 12)
 
 
 class ClosingTests(SynchronousTestCase):
