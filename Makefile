@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: run test lint build clean
+.PHONY: run test lint build bench bench-quick faults soak clean
 
 run: $(VENV)/ready
 	@$(BIN)/recodex-monitor demo
@@ -19,6 +19,19 @@ lint: $(VENV)/ready-dev
 build: $(VENV)/ready-dev
 	rm -rf build dist
 	$(BIN)/python -m build --outdir dist .
+
+# The benchmark's load generator is C: it needs cc and libzmq's headers, and says so.
+bench: $(VENV)/ready
+	$(BIN)/python -m benchmarks
+
+bench-quick: $(VENV)/ready
+	$(BIN)/python -m benchmarks --quick
+
+faults: $(VENV)/ready
+	$(BIN)/python -m tests.faults
+
+soak: $(VENV)/ready
+	$(BIN)/python -m tests.faults --soak
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache

@@ -34,7 +34,8 @@ class LoopClock:
     def seconds(self) -> float:
         """The seconds lived, from any origin."""
         # Between a stop and the next tick the clock must not run ahead and then go back.
-        return min(self._reactor.seconds(), self._ticked + 2 * TICK) - self._lost
+        now, latest = self._reactor.seconds(), self._ticked + 2 * TICK
+        return (now if now < latest else latest) - self._lost
 
     def tick(self) -> None:
         """Note that the reactor is alive; call it every TICK."""
