@@ -4,48 +4,25 @@ Autobahn does the handshake and the frames that come in; what goes out are slice
 channel's log, which is made of finished frames.
 """
 
-from http import HTTPStatus
 from typing import Any
 
-import txaio
-from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
-from autobahn.websocket.utf8validator import Utf8Validator
+from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from recodex_monitor.admission import RETRY_AFTER, Admission, Refused
+from recodex_monitor.admission import Admission, Refused
 from recodex_monitor.channel import Subscription
 from recodex_monitor.clock import Clock
 from recodex_monitor.config import Limits
 from recodex_monitor.deadlines import Deadlines
 from recodex_monitor.dropped import Dropped
-from recodex_monitor.frames import CLOSE, PONG, TEXT, lone_frame
-from recodex_monitor.handshake import Handshake, ordinary
 from recodex_monitor.hub import Hub, NoRoom
+from recodex_monitor.lean import NORMAL, LeanServerProtocol, lean_class
 
 _log = Logger()
 
-_KEPT = (
-    "connected",
-    "transport",
-    "state",
-    "_subscription",
-    "_channel_id",
-    "_address",
-    "_frames",
-    "_paused",
-    "_leaving",
-    "_position_when_heard",
-    "_taken_when_pinged",
-)
-"""The attributes that a connection needs between two messages."""
-
-Headers = list[tuple[str, str]]
-
-NORMAL = 1000
 UNSUPPORTED = 1003
 POLICY = 1008
 TOO_BIG = 1009
@@ -58,15 +35,21 @@ LONG_REPLAY = 64 * 1024
 
 
 @implementer(IPushProducer)
-class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
+class SubscriberProtocol(LeanServerProtocol):
     """A browser's connection; a ``hub.Subscriber``."""
 
     factory: "SubscriberFactory"
-    utf8validator: Utf8Validator | None
 
-    # What clients do wrong is told by our own lines; Autobahn's would quote them unbounded.
-    log = txaio.make_logger(level="error")
-
+    kept = (
+        "_subscription",
+        "_channel_id",
+        "_address",
+        "_frames",
+        "_paused",
+        "_leaving",
+        "_position_when_heard",
+        "_taken_when_pinged",
+    )
     _subscription: Subscription | None = None
     _channel_id: str | None = None
     _address: str | None = None
@@ -76,98 +59,25 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
     _position_when_heard = 0
     _taken_when_pinged = 0
 
-    def __init__(self) -> None:
-        """A connection has no attributes of its own yet, see _connection_class."""
-
     def connectionMade(self) -> None:
-        """Called by Twisted when a client has connected.
-
-        Autobahn's own would look up what is written down of every connection and never used.
-        """
+        """Called by Twisted when a client has connected."""
+        super().connectionMade()
         self.factory.opened(self)
 
     def connectionLost(self, reason: Any = None) -> None:
         """Called by Twisted when the connection has gone, however."""
-        self._connectionLost(reason)
+        super().connectionLost(reason)
         self.factory.lost(self)
 
     def dataReceived(self, data: bytes) -> None:
         """Called by Twisted with what came in."""
-        if self.state == self.STATE_CONNECTING:
-            self._handshake_received(data)
-        elif not self._lone_frame_received(data):
-            self._dataReceived(data)
-            self._shed()
+        super().dataReceived(data)
         self.factory.heard(self)
         if self._subscription is not None:
             self._position_when_heard = self._subscription.position
 
-    def _lone_frame_received(self, data: bytes) -> bool:
-        """Take what nearly all of a client's packets are: its id, a pong, the end; else False.
-
-        Autobahn takes 60 us for such a packet, which is a third of what a client costs.
-        """
-        if self.data or self.current_frame is not None or self.inside_message:
-            return False
-        first, payload = lone_frame(data) or (0, b"")
-        if first == TEXT and self._channel_id is None and self.state == self.STATE_OPEN:
-            return self._id_received(payload)
-        if first == CLOSE and payload == b"\x03\xe8" and self.state == self.STATE_CLOSING:
-            self.wasClean = True
-            self.remoteCloseCode = NORMAL
-            self.dropConnection()
-            return True
-        return first == PONG
-
-    def _id_received(self, payload: bytes) -> bool:
-        try:
-            payload.decode()
-        except UnicodeDecodeError:
-            return False
-        self._frames += 1
-        self.onMessage(payload, False)
-        return True
-
-    def _handshake_received(self, data: bytes) -> None:
-        limit = self.factory.limits.max_handshake_size
-        request = None if self.data else ordinary(data)
-        if request is not None and request.length <= limit:
-            self._answer(request, data)
-        elif len(head := self.data + data) > limit and head.find(b"\r\n\r\n", 0, limit) < 0:
-            self.failHandshake("the request's head is too long", 431)
-        else:
-            self._dataReceived(data)
-
-    def _answer(self, request: Handshake, data: bytes) -> None:
-        """Open the connection, as Autobahn does after a handshake of its own."""
-        try:
-            self._admit(request.forwarded_for, request.origin)
-        except Refused as refused:
-            self.failHandshake(refused.reason, refused.status)
-            return
-        self.transport.write(request.answer)
-        self.state = self.STATE_OPEN
-        self.onOpen()
-        if len(data) > request.length:
-            self._dataReceived(data[request.length :])
-
-    def _shed(self) -> None:
-        """Let go of what Autobahn keeps of a handshake and of messages that are over.
-
-        Autobahn's own handshake and messages leave some 8 KB.
-        """
-        if self._subscription is not None and self.current_frame is None and not self.data:
-            own = vars(self)
-            self.__dict__ = {name: own[name] for name in _KEPT if name in own}
-
-    def onConnect(self, request: ConnectionRequest) -> None:
-        """Called by Autobahn with a request that is in order; raises to refuse it."""
-        try:
-            self._admit(request.headers.get("x-forwarded-for", ""), request.origin)
-        except Refused as refused:
-            raise ConnectionDeny(refused.status, refused.reason) from None
-
-    def _admit(self, forwarded_for: str, origin: str) -> None:
+    def admit(self, forwarded_for: str, origin: str) -> None:
+        """Give the client a place, or raise Refused; see LeanServerProtocol."""
         peer = getattr(self.transport.getPeer(), "host", "")
         try:
             self._address = self.factory.admission.admit(peer, forwarded_for, origin or None)
@@ -175,30 +85,10 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
             self.factory.refused.add(refused.reason, refused)
             raise
 
-    def failHandshake(
-        self, reason: str, code: int = 400, responseHeaders: Headers | None = None
-    ) -> None:
-        """Called by Autobahn, and by us, to answer with an error and end the connection."""
-        headers = [("Connection", "close"), ("Content-Length", "0"), *(responseHeaders or ())]
-        if code == 503:
-            headers.append(("Retry-After", str(RETRY_AFTER)))
-        # What came from the client and is quoted in Autobahn's reasons stays out of the answer.
-        super().failHandshake(HTTPStatus(code).phrase, code, headers)
-
-    def _onOpen(self) -> None:
-        # Autobahn's own looks for a TLS certificate of the client.
-        self.onOpen()
-
     def onOpen(self) -> None:
         """Called by Autobahn after the handshake."""
         self.transport.registerProducer(self, True)
         self.factory.handshaken(self)
-
-    def onFrameBegin(self) -> None:
-        """Called by Autobahn with each frame; only those of text need a validator."""
-        if self.utf8validator is None:
-            self.utf8validator = Utf8Validator()
-        super().onFrameBegin()
 
     def onMessageFrameBegin(self, length: int) -> None:
         """Called by Autobahn with each frame of data: a client may only send so many."""
@@ -206,6 +96,10 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
         self._frames += 1
         if self._frames > 1 + self.factory.limits.ignored_messages:
             self.sendCloseFrame(POLICY, b"nothing but the channel id is expected")
+
+    def expects_message(self) -> bool:
+        """Whether the client has not sent its channel's id; see LeanServerProtocol."""
+        return self._channel_id is None
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Called by Autobahn with a message; the first is the channel's id, others are ignored."""
@@ -228,6 +122,7 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
             self.sendCloseFrame(TRY_LATER, b"too many channels")
             return
         self._channel_id = channel_id
+        self._frames = 1
         self.factory.subscribed(self)
         _log.info("{peer} follows {channel!r}", peer=self._address, channel=channel_id)
         self.factory.hub.wake(self._subscription)
@@ -273,13 +168,6 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
             self._unsubscribe()
             self.factory.closing(self)
             super().sendCloseFrame(code, reasonUtf8, isReply)
-
-    def dropConnection(self, abort: bool = False) -> None:
-        """Called by Autobahn to end the TCP connection.
-
-        After both close frames it would reset it, which a browser takes for an unclean end.
-        """
-        super().dropConnection(abort and not self.wasClean)
 
     def ping(self) -> None:
         """Ask whether the client is there."""
@@ -345,35 +233,6 @@ class SubscriberProtocol(WebSocketServerProtocol):  # type: ignore[misc]
         self._paused = True
 
 
-def _connection_class(factory: "SubscriberFactory") -> type[SubscriberProtocol]:
-    """The class of a factory's connections: all begin with the same attributes.
-
-    Autobahn gives each connection some sixty: its options, which it also writes into a debug
-    line at any log level, and its state. Made once, they are attributes of the class, which
-    every connection shares until it changes them. That took a connect from 290 to 110 us, and
-    the memory of one from 11 to 2 KB.
-    """
-    first = WebSocketServerProtocol()
-    first.factory = factory
-    first._connectionMade()
-    shared = {
-        name: staticmethod(value) if callable(value) else value
-        for name, value in vars(first).items()
-    }
-    # What the frames of one connection change must not be seen by another.
-    shared |= {name: _Unheard() for name in ("is_open", "is_closed")}
-    shared |= {"CONFIG_ATTRS": (), "send_queue": (), "utf8validator": None}
-    shared |= {"current_frame": None, "inside_message": False, "websocket_version": 13}
-    return type("Subscriber", (SubscriberProtocol,), shared)
-
-
-class _Unheard:
-    """Stands for a Deferred for which nobody waits."""
-
-    def callback(self, result: object) -> None:
-        """Called by Autobahn when the connection is open, or closed."""
-
-
 class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
     """Makes the connections, knows all of them, and watches over what they owe us."""
 
@@ -399,7 +258,7 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
             openHandshakeTimeout=0,
             closeHandshakeTimeout=0,
         )
-        self.protocol = _connection_class(self)
+        self.protocol = lean_class(SubscriberProtocol, self, limits.max_handshake_size)
         self.hub = hub
         self.limits = limits
         self.admission = Admission(
