@@ -3,8 +3,7 @@
 It knows time by a clock that is given to it, and neither sockets, ZeroMQ, WebSocket nor YAML.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
 from twisted.logger import Logger
@@ -81,8 +80,9 @@ class Hub:
         self._failing = Deadlines[Channel](failed_grace)
         self._silent = Deadlines[Channel](idle_timeout)
         self._ended = Deadlines[Channel](retention)
-        # Who may have something to read, in the order in which they are woken.
-        self._ready: OrderedDict[Subscription, None] = OrderedDict()
+        # Who may have something to read, each once, and before them those of an earlier turn.
+        self._ready: dict[Subscription, None] = {}
+        self._waking: Iterator[Subscription] = iter(())
         self._flush_scheduled = False
         self._held_since = clock.seconds()
 
@@ -128,6 +128,7 @@ class Hub:
         A channel to which nothing was published goes with its last subscriber.
         """
         channel = subscription.channel
+        subscription.subscriber = None
         channel.subscriptions.discard(subscription)
         self._ready.pop(subscription, None)
         if not channel.log and not channel.subscriptions:
@@ -249,25 +250,34 @@ class Hub:
     def _wake_ready(self) -> None:
         self._flush_scheduled = False
         deadline = self._clock.seconds() + TURN
-        while self._ready:
-            # The time is not asked for every one: that would cost a tenth of a delivery.
-            for _ in range(min(WAKES, len(self._ready))):
-                subscription, _ = self._ready.popitem(last=False)
-                try:
-                    if subscription.subscriber.wake():
-                        self._ready[subscription] = None
-                except Exception:
-                    _log.failure("a subscriber of {id!r} failed", id=subscription.channel.id)
-                    self._abandon(subscription)
-            if self._ready and self._clock.seconds() > deadline:
+        while self._wake_some():
+            if self._clock.seconds() > deadline:
                 self._flush_scheduled = True
                 self._clock.callLater(0, self._wake_ready)
                 return
 
+    def _wake_some(self) -> bool:
+        """Wake the next WAKES of those that are ready; returns whether there were any."""
+        batch = tuple(islice(self._waking, WAKES))
+        if not batch:
+            self._waking, self._ready = iter(self._ready), {}
+            batch = tuple(islice(self._waking, WAKES))
+        for subscription in batch:
+            subscriber = subscription.subscriber
+            try:
+                if subscriber is not None and subscriber.wake():
+                    self._ready[subscription] = None
+            except Exception:
+                _log.failure("a subscriber of {id!r} failed", id=subscription.channel.id)
+                self._abandon(subscription)
+        return bool(batch)
+
     def _abandon(self, subscription: Subscription) -> None:
         """Be done with a subscriber whose failure must not reach the others."""
+        subscriber = subscription.subscriber
         self.unsubscribe(subscription)
         try:
-            subscription.subscriber.abandon()
+            if subscriber is not None:
+                subscriber.abandon()
         except Exception:
             _log.failure("abandoning a subscriber failed")
