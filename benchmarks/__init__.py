@@ -1,0 +1,1 @@
+"""The benchmark: what a monitor costs, beside its peers and the bare system calls."""

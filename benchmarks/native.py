@@ -1,0 +1,56 @@
+"""Builds the C programs of the benchmark when they are first needed."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).parent
+FLAGS = ("-O2", "-Wall", "-std=gnu11")
+
+
+class MissingTool(Exception):
+    """Something that the benchmark needs is not installed; the text says what."""
+
+
+def cache_folder() -> Path:
+    """Return the folder for built programs, made if need be."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(base) / "recodex-monitor-benchmarks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def build(name: str) -> Path:
+    """Return the program built from ``NAME.c``, which is compiled if it has changed.
+
+    Raises:
+        MissingTool: there is no C compiler or no libzmq to build it with.
+    """
+    source = HERE / f"{name}.c"
+    digest = hashlib.sha256(source.read_bytes() + repr(FLAGS).encode()).hexdigest()[:16]
+    program = cache_folder() / f"{name}-{digest}"
+    if not program.exists():
+        _compile(source, program)
+    return program
+
+
+def _compile(source: Path, program: Path) -> None:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise MissingTool("no C compiler: `cc` is not on the PATH (Debian: apt install gcc)")
+    # Renamed when complete, so that an interrupted build leaves no broken program.
+    partial = program.with_name(f"{program.name}.{os.getpid()}")
+    command = [compiler, *FLAGS, "-o", str(partial), str(source), "-lzmq"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        partial.unlink(missing_ok=True)
+        raise MissingTool(_explain(source, result.stderr))
+    partial.rename(program)
+
+
+def _explain(source: Path, errors: str) -> str:
+    if "zmq.h" in errors or "-lzmq" in errors:
+        return "libzmq's header or library is missing (Debian: apt install libzmq3-dev)"
+    return f"{source.name} does not compile:\n{errors}"

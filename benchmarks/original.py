@@ -1,0 +1,124 @@
+"""A plain monitor on asyncio, `websockets` and pyzmq: what the original does, no more.
+
+A ROUTER socket is bound for the broker; each message becomes a JSON text, is kept in its
+channel's list and put into the queue of every client of that channel.  A client sends the
+channel id, gets the list and then what comes into its queue, and is closed after
+``FINISHED``.  A finished channel is forgotten after five minutes.
+
+Usage: python original.py [--deflate] WEBSOCKET_PORT ZMQ_PORT
+"""
+
+import argparse
+import asyncio
+import json
+import resource
+import signal
+from collections import defaultdict
+
+import zmq
+import zmq.asyncio
+from websockets.asyncio.server import ServerConnection, serve
+
+RETENTION = 5 * 60.0
+KEYS = ("command", "task_id", "task_state")
+
+Queue = asyncio.Queue[str | None]
+
+
+class Channels:
+    """The messages of each channel so far, and the queues of its clients."""
+
+    def __init__(self) -> None:
+        self._messages: dict[str, list[str | None]] = defaultdict(list)
+        self._clients: dict[str, set[Queue]] = defaultdict(set)
+
+    def publish(self, channel: str, text: str | None) -> None:
+        """Keep a message and queue it for every client; None is the end of the channel."""
+        self._messages[channel].append(text)
+        for queue in self._clients[channel]:
+            queue.put_nowait(text)
+        if text is None:
+            asyncio.get_running_loop().call_later(RETENTION, self._forget, channel)
+
+    def finished(self, channel: str) -> bool:
+        """Tell whether the end of the channel has come."""
+        return channel in self._messages and self._messages[channel][-1] is None
+
+    def join(self, channel: str) -> Queue:
+        """Return a new client's queue, which holds all messages so far."""
+        queue: Queue = asyncio.Queue()
+        for text in self._messages.get(channel, ()):
+            queue.put_nowait(text)
+        self._clients[channel].add(queue)
+        return queue
+
+    def leave(self, channel: str, queue: Queue) -> None:
+        """Forget a client."""
+        self._clients[channel].discard(queue)
+
+    def _forget(self, channel: str) -> None:
+        self._messages.pop(channel, None)
+        self._clients.pop(channel, None)
+
+
+async def read_broker(channels: Channels, port: int) -> None:
+    """Publish what the broker sends, for ever."""
+    socket = zmq.asyncio.Context.instance().socket(zmq.ROUTER)
+    socket.setsockopt(zmq.IDENTITY, b"recodex-monitor")
+    socket.bind(f"tcp://127.0.0.1:{port}")
+    while True:
+        _, *parts = await socket.recv_multipart()
+        channel, *frames = [part.decode() for part in parts]
+        if channels.finished(channel):
+            continue
+        message = dict(zip(KEYS, frames, strict=False))
+        channels.publish(channel, json.dumps(message, sort_keys=True))
+        if message["command"] == "FINISHED":
+            channels.publish(channel, None)
+
+
+async def serve_client(channels: Channels, client: ServerConnection) -> None:
+    """Send one client its channel's messages, to the end or until it goes."""
+    channel = str(await client.recv())
+    queue = channels.join(channel)
+    try:
+        while (text := await queue.get()) is not None:
+            await client.send(text)
+    finally:
+        channels.leave(channel, queue)
+
+
+async def run(websocket_port: int, zmq_port: int, compression: str | None) -> None:
+    """Serve until SIGTERM."""
+    channels = Channels()
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    broker = asyncio.create_task(read_broker(channels, zmq_port))
+    await serve(
+        lambda client: serve_client(channels, client),
+        "127.0.0.1",
+        websocket_port,
+        compression=compression,
+        backlog=4096,
+    )
+    waiting = asyncio.create_task(stop.wait())
+    await asyncio.wait({broker, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if broker.done():
+        broker.result()
+
+
+def main() -> None:
+    """Parse the arguments and serve."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--deflate", action="store_true")
+    parser.add_argument("websocket_port", type=int)
+    parser.add_argument("zmq_port", type=int)
+    options = parser.parse_args()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    compression = "deflate" if options.deflate else None
+    asyncio.run(run(options.websocket_port, options.zmq_port, compression))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What a run found: values by row and contestant, their medians, and whether they do."""
+
+from dataclasses import dataclass, field
+from statistics import median
+
+from .contestants import NCHAN, ORIGINAL, OURS
+from .scenarios import Row, Scenario, Sizes
+
+
+@dataclass
+class Case:
+    """One scenario at one set of sizes, and what each contestant got in each round."""
+
+    scenario: Scenario
+    sizes: Sizes
+    values: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def add(self, contestant: str, result: dict[str, float]) -> None:
+        """Take in one round of one contestant."""
+        for key, value in result.items():
+            self.values.setdefault(key, {}).setdefault(contestant, []).append(value)
+
+    def medians(self, row: Row) -> dict[str, float]:
+        """Return the median of each contestant that has values in a row."""
+        return {name: median(values) for name, values in self.values.get(row.key, {}).items()}
+
+
+def bound(row: Row, medians: dict[str, float]) -> float | None:
+    """Return what our figure must not exceed, in the row's unit; None if nothing tells."""
+    if row.goal is None:
+        return None
+    if row.goal.absolute is not None:
+        return row.goal.absolute
+    if row.goal.nchan is not None and NCHAN in medians:
+        return row.goal.nchan * medians[NCHAN]
+    if row.goal.original is not None and ORIGINAL in medians:
+        return row.goal.original * medians[ORIGINAL]
+    return None
+
+
+def excess(row: Row, medians: dict[str, float]) -> float | None:
+    """Return our figure divided by its bound: up to 1 is good; None if nothing tells."""
+    most = bound(row, medians)
+    if most is None or OURS not in medians:
+        return None
+    return medians[OURS] / most
+
+
+def failed(case: Case, tolerance: float) -> bool:
+    """Tell whether we broke down, or exceed a bound more than `tolerance` times."""
+    ratios = [excess(row, case.medians(row)) for row in case.scenario.rows]
+    return OURS in case.errors or any(ratio is not None and ratio > tolerance for ratio in ratios)
