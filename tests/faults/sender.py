@@ -1,0 +1,61 @@
+"""Brokers in processes of their own, which can be killed.
+
+``python -m tests.faults.sender ADDRESS JOBS MESSAGES PAUSE NAME`` plays jobs named
+``NAME-0``, ``NAME-1`` ...: numbered tasks by turns, then FINISHED, unless it is killed.
+"""
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from tests.integration.support import ROOT, Broker
+
+
+@contextlib.contextmanager
+def sending(
+    address: str, jobs: int, messages: int, pause: float = 0.0, name: str = "job"
+) -> Iterator["subprocess.Popen[str]"]:
+    """A broker that sends meanwhile, and is killed if it is not done.
+
+    Args:
+        address: the service's ZeroMQ address.
+        jobs: how many jobs it plays at the same time.
+        messages: tasks of each job.
+        pause: seconds between two messages.
+        name: what the jobs' ids begin with.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.sender", address]
+        + [str(one) for one in (jobs, messages, pause, name)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def main() -> None:
+    """Play the jobs; prints how many tasks of each were sent, now and then."""
+    address, jobs, messages, pause, name = sys.argv[1:]
+    broker = Broker(address)
+    for number in range(int(messages)):
+        for job in range(int(jobs)):
+            frames = (b"TASK", b"%d" % number, b"COMPLETED")
+            broker.send(f"{name}-{job}".encode(), *frames)
+            if float(pause):
+                time.sleep(float(pause))
+        if number % 100 == 0:
+            print(number, flush=True)
+    for job in range(int(jobs)):
+        broker.send(f"{name}-{job}".encode(), b"FINISHED")
+    broker.close()
+
+
+if __name__ == "__main__":
+    main()
