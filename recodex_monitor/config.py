@@ -228,6 +228,7 @@ class Limits:
     ping_interval: float = _key(_seconds(1, 3600), 20)
     ping_timeout: float = _key(_seconds(1, 3600), 20)
     stall_timeout: float = _key(_seconds(1, 3600), 60)
+    finish_timeout: float = _key(_seconds(1, 86400), 600)
     close_timeout: float = _key(_seconds(1, 3600), 5)
     stop_timeout: float = _key(_seconds(0, 3600), 9)
 

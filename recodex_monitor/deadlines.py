@@ -23,6 +23,10 @@ class Deadlines(Generic[_T]):
         self._since[thing] = now
         self._since.move_to_end(thing)
 
+    def put_once(self, thing: _T, now: float) -> None:
+        """Let the thing be due ``delay`` seconds from now, unless it is in already."""
+        self._since.setdefault(thing, now)
+
     def discard(self, thing: _T) -> None:
         """Take the thing out, if it is in."""
         self._since.pop(thing, None)

@@ -13,15 +13,9 @@ from recodex_monitor.clock import Clock
 from recodex_monitor.deadlines import Deadlines
 from recodex_monitor.dropped import Dropped
 from recodex_monitor.messages import FAILED, FINISHED, Message, finished
+from recodex_monitor.turns import Turns
 
 _log = Logger()
-
-TURN = 0.005
-"""Seconds for which subscribers are woken before the reactor may do something else.
-
-Waking 9000 subscribers takes some 40 ms; others must not wait for that.
-"""
-
 
 HOLD = 0.1
 """Seconds for which messages may wait for those behind them, while they come faster than we read.
@@ -83,7 +77,9 @@ class Hub:
         # Who may have something to read, each once, and before them those of an earlier turn.
         self._ready: dict[Subscription, None] = {}
         self._waking: Iterator[Subscription] = iter(())
-        self._flush_scheduled = False
+        self._flush = Turns(clock, self._wake_steps)
+        self.expire = Turns(clock, self._expire_steps)
+        """Ends channels that are due, forgets those kept long enough; call it every second."""
         # Who has to wait while more messages follow, and since when.
         self._held: dict[Subscription, None] = {}
         self._held_since = clock.seconds()
@@ -139,15 +135,17 @@ class Hub:
         if not channel.log and not channel.subscriptions:
             self._forget(channel)
 
-    def expire(self) -> None:
-        """End the channels that are due, forget those kept long enough; call it every second."""
+    def _expire_steps(self) -> Iterator[None]:
         now = self._clock.seconds()
         for channel in self._failing.pop_due(now):
             self._close(channel, End.FAILED, now)
+            yield
         for channel in self._silent.pop_due(now):
             self._close(channel, End.EXPIRED, now)
+            yield
         for channel in self._ended.pop_due(now):
             self._forget(channel)
+            yield
         self._flush()
 
     def _channel(self, channel_id: str) -> Channel:
@@ -247,19 +245,10 @@ class Hub:
             for deadlines in (self._failing, self._silent, self._ended):
                 deadlines.discard(channel)
 
-    def _flush(self) -> None:
-        """Wake who is ready, unless a later turn will do it anyway."""
-        if not self._flush_scheduled:
-            self._wake_ready()
-
-    def _wake_ready(self) -> None:
-        self._flush_scheduled = False
-        deadline = self._clock.seconds() + TURN
+    def _wake_steps(self) -> Iterator[bool]:
+        # The time is not looked at for every one: that would cost a tenth of a delivery.
         while self._wake_some():
-            if self._clock.seconds() > deadline:
-                self._flush_scheduled = True
-                self._clock.callLater(0, self._wake_ready)
-                return
+            yield True
 
     def _wake_some(self) -> bool:
         """Wake the next WAKES of those that are ready; returns whether there were any."""

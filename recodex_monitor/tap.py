@@ -27,12 +27,9 @@ from recodex_monitor.hub import Hub
 from recodex_monitor.log import Log, open_log
 from recodex_monitor.messages import Message
 from recodex_monitor.transport import PublicPort
-from recodex_monitor.websocket import SubscriberFactory
+from recodex_monitor.websocket import SPARE_FILES, SubscriberFactory
 
 _log = Logger()
-
-SPARE_FILES = 100
-"""Open files of a monitor besides its clients' connections, with some to spare."""
 
 FILE_VARIABLE = "RECODEX_MONITOR_CONFIG"
 """The environment variable that names the configuration file of ``monitor.tac``."""

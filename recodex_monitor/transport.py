@@ -27,9 +27,11 @@ class EagerServer(tcp.Server):
     Waiting costs two system calls more a message; most are taken by the kernel at once.
     """
 
+    bufferSize = 2048
+    """Bytes of a read: a client's head, or as many pings as may be answered in one turn."""
+
     def _isSendBufferFull(self) -> bool:
         # A producer waits as soon as the kernel has not taken all, so that no buffer grows here.
-        # (bufferSize would do, were it not the size of a read, too.)
         return bool(self.dataBuffer or self._tempDataBuffer)
 
     def write(self, data: bytes) -> None:

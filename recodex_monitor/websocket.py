@@ -4,6 +4,9 @@ Autobahn does the handshake and the frames that come in; what goes out are slice
 channel's log, which is made of finished frames.
 """
 
+import resource
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory
@@ -20,6 +23,7 @@ from recodex_monitor.deadlines import Deadlines
 from recodex_monitor.dropped import Dropped
 from recodex_monitor.hub import Hub, NoRoom
 from recodex_monitor.lean import NORMAL, LeanServerProtocol, lean_class
+from recodex_monitor.turns import Turns
 
 _log = Logger()
 
@@ -29,6 +33,9 @@ TOO_BIG = 1009
 INTERNAL_ERROR = 1011
 RESTART = 1012
 TRY_LATER = 1013
+
+SPARE_FILES = 100
+"""Open files that are not for clients, nor for telling them that there is no room."""
 
 LONG_REPLAY = 64 * 1024
 """Bytes behind which an answer to a ping may take its time: the client has to read them first."""
@@ -135,6 +142,8 @@ class SubscriberProtocol(LeanServerProtocol):
         if chunk := subscription.read():
             self.transport.write(chunk)
             if subscription.behind:
+                if subscription.channel.end is not None:
+                    self.factory.finishing(self)
                 return not self._paused
         if subscription.channel.end is not None:
             self.sendCloseFrame(NORMAL)
@@ -173,6 +182,10 @@ class SubscriberProtocol(LeanServerProtocol):
         """Ask whether the client is there."""
         self._taken_when_pinged = self._position - self.transport.unsent()
         self.sendPing()
+
+    def cut(self) -> None:
+        """End the connection at once, with what is due."""
+        self.transport.abortConnection()
 
     def is_alive(self) -> bool:
         """Whether a client that has not answered a ping shows another sign of life.
@@ -274,16 +287,31 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
         self._unsubscribed = Deadlines[SubscriberProtocol](limits.subscribe_timeout)
         self._silent = Deadlines[SubscriberProtocol](limits.ping_interval)
         self._pinged = Deadlines[SubscriberProtocol](limits.ping_timeout)
+        self._finishing = Deadlines[SubscriberProtocol](limits.finish_timeout)
         self._closing = Deadlines[SubscriberProtocol](limits.close_timeout)
+        self._deadlines = (
+            self._handshaking,
+            self._unsubscribed,
+            self._silent,
+            self._pinged,
+            self._finishing,
+            self._closing,
+        )
+        self.sweep = Turns(clock, self._sweep_steps)
+        """Sees to the clients whose time is up; call it every second."""
         self._all_gone: list[Deferred[None]] = []
 
     def buildProtocol(self, addr: Any) -> SubscriberProtocol | None:
         """Called by Twisted for a new connection; None closes it at once.
 
         Twice as many connections as places leaves room to tell the others that there are none.
+        The last descriptors are for the broker: a connection that it cannot accept makes
+        ZeroMQ's thread spin.
         """
-        if len(self.connections) >= 2 * self.limits.max_connections:
-            self.refused.add("too many connections", "too many connections, in their handshake")
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        room = min(2 * self.limits.max_connections, allowed - min(SPARE_FILES, allowed // 4))
+        if len(self.connections) >= room:
+            self.refused.add("no room", "too many connections, those in their handshake included")
             return None
         client: SubscriberProtocol = self.protocol()
         return client
@@ -308,45 +336,53 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
         if client.state == client.STATE_OPEN:
             self._silent.put(client, self._seconds())
 
+    def finishing(self, client: SubscriberProtocol) -> None:
+        """A client has more to take, and nothing more will come for it."""
+        self._finishing.put_once(client, self._seconds())
+
     def closing(self, client: SubscriberProtocol) -> None:
         """A client was sent a close frame."""
         self._unsubscribed.discard(client)
         self._silent.discard(client)
         self._pinged.discard(client)
         self._closing.put(client, self._seconds())
+        self.finishing(client)
 
     def lost(self, client: SubscriberProtocol) -> None:
         """A client has gone."""
         self.connections.discard(client)
-        for deadlines in (self._handshaking, self._unsubscribed, self._silent, self._pinged):
+        for deadlines in self._deadlines:
             deadlines.discard(client)
-        self._closing.discard(client)
         if not self.connections:
             waiting, self._all_gone = self._all_gone, []
             for deferred in waiting:
                 deferred.callback(None)
 
-    def sweep(self) -> None:
-        """See to the clients whose time is up; call it every second."""
+    def _sweep_steps(self) -> Iterator[None]:
         now = self._seconds()
-        for client in self._handshaking.pop_due(now):
-            client.dropConnection(abort=True)
+        for client in chain(self._handshaking.pop_due(now), self._finishing.pop_due(now)):
+            client.cut()
+            yield
         for client in self._unsubscribed.pop_due(now):
             client.sendCloseFrame(POLICY, b"no channel id was sent")
+            yield
         for client in self._pinged.pop_due(now):
             if client.is_alive():
                 self._silent.put(client, now)
             else:
-                client.dropConnection(abort=True)
+                client.cut()
+            yield
         for client in self._silent.pop_due(now):
-            client.ping()
             self._pinged.put(client, now)
+            client.ping()
+            yield
         for client in self._closing.pop_due(now):
             # One that takes nothing any more is given up by the kernel, see stall_timeout.
             if client.transport.unsent():
                 self._closing.put(client, now)
             else:
                 client.dropConnection()
+            yield
 
     def close_all(self) -> Deferred[None]:
         """Send everybody away since the monitor stops; fires when all have gone."""
@@ -362,4 +398,4 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
     def abort_all(self) -> None:
         """End what is left of the connections at once."""
         for client in tuple(self.connections):
-            client.transport.abortConnection()
+            client.cut()

@@ -16,8 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.channel import CHUNK_SIZE, End
 from recodex_monitor.frames import text_frame
-from recodex_monitor.hub import TURN, WAKES, Hub, NoRoom
+from recodex_monitor.hub import WAKES, Hub, NoRoom
 from recodex_monitor.messages import Message, finished
+from recodex_monitor.turns import TURN
 
 RETENTION, GRACE, IDLE = 30, 10, 60
 

@@ -1,5 +1,7 @@
 """The browsers' side, with browsers in memory."""
 
+import resource
+
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -442,3 +444,30 @@ class LimitTests(SynchronousTestCase):
         browser = Browser(factory)
         browser.follow("other")
         self.assertEqual(browser.close_code(), 1013)
+
+    def test_endless_readers(self) -> None:
+        """A reader of an ended channel that takes a little now and then is cut in the end."""
+        clock, hub, factory = service(finish_timeout=60)
+        hub.publish([message("job", *RUNNING)] * 40_000 + [message("job", "FINISHED")])
+        browser = Browser(factory)
+        browser.transport.full = True
+        browser.follow("job")
+        for _ in range(59):
+            clock.advance(1)
+            factory.sweep()
+            browser.server.resumeProducing()
+            browser.send(frame(PONG))
+        self.assertIsNone(browser.ended)
+        clock.advance(1)
+        factory.sweep()
+        self.assertEqual(browser.ended, "aborted")
+
+    def test_no_descriptors(self) -> None:
+        """A client for whom there is no file descriptor to spare is closed at once."""
+        _, _, factory = service()
+        allowed = (100, 4096)
+        self.patch(resource, "getrlimit", lambda _: allowed)
+        clients = [Browser(factory) for _ in range(75)]
+        self.assertIsNone(factory.buildProtocol(None))
+        clients[0].lose()
+        self.assertIsNotNone(factory.buildProtocol(None))
