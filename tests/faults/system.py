@@ -18,7 +18,6 @@ from tests.faults.clients import (
     Browser,
     browser,
     command,
-    connected,
     followed,
     task,
 )
@@ -106,27 +105,28 @@ def descriptors(run: Run) -> None:
     run.service += f"{lines} lines in the log; served everybody when there were descriptors again"
 
 
-@case("no-room-broker", "no file descriptors are left when brokers want to connect")
+@case("no-room-broker", "clients want all file descriptors, then a broker connects")
 def no_room_for_broker(run: Run) -> None:
-    """No busy loop, clients are served on, and a broker gets in when there is room again."""
-    seconds = run.pick(10, 3)
+    """The last descriptors are kept for the broker: it is let in, and nothing spins."""
+    descriptors, waiting, seconds = 300, 500, run.pick(10, 3)
     with serving() as service, browser(service.address, "live") as client:
-        with connected_broker(service) as broker, contextlib.ExitStack() as stack:
-            require_live(run, broker, client, 0)
-            highest = max(int(one) for one in os.listdir(f"/proc/{service.pid}/fd"))
-            service.limit_descriptors(highest + 1)
-            host, _, port = service.broker.removeprefix("tcp://").rpartition(":")
-            for _ in range(5):
-                stack.enter_context(connected((host, int(port))))
-            spent = measure.processor(service.pid)
-            time.sleep(seconds)
-            spent = (measure.processor(service.pid) - spent) / seconds
-            require_live(run, broker, client, 1)
+        service.limit_descriptors(descriptors)
+        with crowd(service.address) as crowded:
+            crowded.connect([followed("live")] * waiting)
+            crowded.run_for(1)
+            with connected_broker(service) as broker:
+                spent = measure.processor(service.pid)
+                for number in range(seconds):
+                    require_live(run, broker, client, number)
+                    crowded.run_for(1)
+                spent = (measure.processor(service.pid) - spent) / seconds
+            served = sum(one.status == 101 for one in crowded.members)
             run.require(spent < run.within(0.1, 0.3), f"it took {spent:.0%} of a processor")
-            service.limit_descriptors(10_000)
+        service.limit_descriptors(10_000)
         require_serving(run, service)
-    run.amount = f"5 connections to the broker's port, for {seconds} s"
-    run.service = f"served on, {spent:.1%} of a processor; took them when there was room again"
+    run.amount = f"{waiting} clients for {descriptors} descriptors, for {seconds} s"
+    run.service = f"{served} of them served, the others closed at once; the broker let in, "
+    run.service += f"{spent:.1%} of a processor"
 
 
 @contextlib.contextmanager
