@@ -61,13 +61,15 @@ class Channel:
         # The slice that was read last, and where it begins: most readers stand at the same place.
         self._last = NOTHING
 
-    def append(self, text: bytes) -> None:
-        """Add a message, given as its text."""
-        self.log += text_frame(text)
+    def append(self, text: bytes) -> int:
+        """Add a message, given as its text; returns the bytes by which the log has grown."""
+        frame = text_frame(text)
+        self.log += frame
         self.count += 1
         self._last = NOTHING
         if len(self.log) - (self._marks[-1] if self._marks else 0) >= CHUNK_SIZE:
             self._marks.append(len(self.log))
+        return len(frame)
 
     def chunk(self, position: int) -> bytes:
         """The log from a message's end on: whole frames, about CHUNK_SIZE bytes or all there is."""

@@ -95,10 +95,9 @@ class Hub:
                 the last call must say that there are no more, even with no messages.
         """
         now = self._clock.seconds()
-        changed = {self._append(message, now) for message in messages}
-        for channel in changed:
-            if channel is not None:
-                self._held.update(dict.fromkeys(channel.subscriptions))
+        for channel in {self._append(message, now) for message in messages}:
+            for subscription in channel.subscriptions if channel is not None else ():
+                self._held[subscription] = None
         if not more or now - self._held_since > HOLD:
             self._held_since = now
             self._ready.update(self._held)
@@ -166,29 +165,27 @@ class Hub:
         if channel.end is not None:
             self.dropped.add("channel ended", f"the end of channel {channel.id!r}")
             return None
-        if message.command == FINISHED or self._has_room(channel):
-            self._add(channel, message)
-        self._note(channel, message.command, now)
-        return channel
-
-    def _note(self, channel: Channel, command: str, now: float) -> None:
-        """See what a message means for the end of its channel."""
+        command = message.command
+        if command == FINISHED or self._has_room(channel):
+            self.history_bytes += channel.append(message.text)
         if command == FINISHED:
             self._end(channel, End.FINISHED, now)
-            return
+            return channel
         self._silent.put(channel, now)
         if command == FAILED:
             self._failing.put(channel, now)
         else:
             self._failing.discard(channel)
-
-    def _add(self, channel: Channel, message: Message) -> None:
-        before = len(channel.log)
-        channel.append(message.text)
-        self.history_bytes += len(channel.log) - before
+        return channel
 
     def _has_room(self, channel: Channel) -> bool:
         """Whether a channel may take more than its end; makes room for it if need be."""
+        if (
+            channel.count < self._max_channel_messages
+            and len(channel.log) < self._max_channel_bytes
+            and self.history_bytes < self._max_history_bytes
+        ):
+            return True
         reached = self._limit_reached(channel)
         if reached is None:
             return True
@@ -227,7 +224,7 @@ class Hub:
 
     def _close(self, channel: Channel, end: End, now: float) -> None:
         """End a channel that the broker has left open, as if it had said FINISHED."""
-        self._add(channel, finished(channel.id))
+        self.history_bytes += channel.append(finished(channel.id).text)
         self._end(channel, end, now)
         self._ready.update(dict.fromkeys(channel.subscriptions))
 
