@@ -61,7 +61,8 @@ class Cable:
             for one in (source, target):
                 with contextlib.suppress(KeyError, ValueError):
                     self._selector.unregister(one)
-                abort(one)
+                # Not reset: what has been sent before the end still has to arrive.
+                one.close()
 
     def _reset(self) -> None:
         for key in tuple(self._selector.get_map().values()):
