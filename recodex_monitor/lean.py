@@ -172,8 +172,7 @@ def lean_class(protocol: type[_P], factory: Any, max_handshake_size: int) -> typ
 
     Autobahn gives each connection some sixty: its options, which it also writes into a debug
     line at any log level, and its state. Made once, they are attributes of the class, which
-    every connection shares until it changes them. That took a connect from 290 to 110 us, and
-    the memory of one from 11 to 2 KB.
+    every connection shares until it changes them. With it an idle subscriber takes 3 KB, not 11.
     """
     first = WebSocketServerProtocol()
     first.factory = factory
