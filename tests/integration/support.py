@@ -1,6 +1,8 @@
 """Real monitors in processes of their own, and the broker's side of them."""
 
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -25,16 +27,25 @@ WAYS = {
 """The ways to run a monitor; each takes its settings from the file, tac by the environment."""
 
 
+_PORTS = iter(random.sample(range(10_000, 32_000), 20_000))
+
+
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Ports that nobody listens on and that nobody else is given.
+
+    They lie below those that the system gives to outgoing connections: a broker that tries to
+    connect again and again could take such a port for its own end, or connect to itself.
+    """
+    return list(itertools.islice(filter(_is_free, _PORTS), count))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 class Monitor:

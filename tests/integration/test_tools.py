@@ -18,18 +18,11 @@ from websockets.sync.client import connect
 import recodex_monitor
 from recodex_monitor import jobs
 from recodex_monitor.progress import Progress
+from tests.integration.support import free_ports
 
 _ROOT = Path(recodex_monitor.__file__).parent.parent
 _CAPTURES = Path(__file__).parent / "captures"
 _TIMEOUT = 60
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def _until(condition: Callable[[], bool]) -> None:
@@ -98,7 +91,7 @@ class _MonitorTestCase(_ToolsTestCase):
     def setUp(self) -> None:
         """Choose the monitor's addresses."""
         super().setUp()
-        self.ports = _free_ports(2)
+        self.ports = free_ports(2)
         self.url = f"ws://127.0.0.1:{self.ports[0]}/"
         self.zmq = f"tcp://127.0.0.1:{self.ports[1]}"
 
