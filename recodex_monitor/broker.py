@@ -31,6 +31,9 @@ DRAIN_PAUSE = 0.05
 DRAIN_TIMEOUT = 1.0
 """Seconds after which a stop waits no longer for a broker that sends on and on."""
 
+# As plain numbers, since operations on pyzmq's enumerations take a microsecond each.
+_NOBLOCK, _EVENTS, _POLLIN = int(zmq.NOBLOCK), int(zmq.EVENTS), int(zmq.POLLIN)
+
 EXIT = [b"0", b"exit"]
 """The message that ends a monitor whose settings allow it."""
 
@@ -126,7 +129,7 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         while count < self._limits.messages_a_turn:
             # Mostly there is one message. To ask costs half of what it does to be told by an
             # exception, but too much to do for each message of a flood.
-            if count == 1 and not self.socket.get(zmq.EVENTS) & zmq.POLLIN:
+            if count == 1 and not self.socket.get(_EVENTS) & _POLLIN:
                 break
             try:
                 frames = self._receive()
@@ -147,11 +150,13 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         Frames that are not copied take half the time of ``recv_multipart``.
         """
         receive = self.socket.recv
-        frame = receive(zmq.NOBLOCK, copy=False)
+        receive(_NOBLOCK)  # the identity, behind which there always is a frame
         frames = []
-        while frame.more:
-            frame = receive(zmq.NOBLOCK, copy=False)
+        more = True
+        while more:
+            frame = receive(_NOBLOCK, False)
             frames.append(frame.bytes)
+            more = frame.more
         return frames
 
     def _publish_safely(self, messages: list[Message], more: bool) -> None:

@@ -3,12 +3,13 @@
 It knows time by a clock that is given to it, and neither sockets, ZeroMQ, WebSocket nor YAML.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
 from twisted.logger import Logger
 
-from recodex_monitor.channel import Channel, End, Subscriber, Subscription
+from recodex_monitor.channel import Channel, End, Subscription
 from recodex_monitor.clock import Clock
 from recodex_monitor.deadlines import Deadlines
 from recodex_monitor.dropped import Dropped
@@ -25,7 +26,7 @@ delivery by a third, and with it the time that the last of them waits.
 """
 
 WAKES = 16
-"""Subscribers that are woken between two looks at the time."""
+"""Subscriptions that are woken between two looks at the time."""
 
 EVICTION_LOOKS = 100
 """Channels that are looked at to find one that can go; the oldest hardly ever cannot."""
@@ -74,14 +75,16 @@ class Hub:
         self._failing = Deadlines[Channel](failed_grace)
         self._silent = Deadlines[Channel](idle_timeout)
         self._ended = Deadlines[Channel](retention)
-        # Who may have something to read, each once, and before them those of an earlier turn.
+        # Who may read on, and before them those of an earlier turn: who asked for it, and the
+        # readers of channels that have changed.
         self._ready: dict[Subscription, None] = {}
-        self._waking: Iterator[Subscription] = iter(())
+        self._changed: dict[Channel, None] = {}
+        self._waking: deque[Subscription] = deque()
         self._flush = Turns(clock, self._wake_steps)
         self.expire = Turns(clock, self._expire_steps)
         """Ends channels that are due, forgets those kept long enough; call it every second."""
-        # Who has to wait while more messages follow, and since when.
-        self._held: dict[Subscription, None] = {}
+        # Channels whose readers have to wait while more messages follow, and since when.
+        self._held: dict[Channel, None] = {}
         self._held_since = clock.seconds()
 
     def publish(self, messages: Iterable[Message], *, more: bool = False) -> None:
@@ -95,42 +98,41 @@ class Hub:
                 the last call must say that there are no more, even with no messages.
         """
         now = self._clock.seconds()
-        for channel in {self._append(message, now) for message in messages}:
-            for subscription in channel.subscriptions if channel is not None else ():
-                self._held[subscription] = None
+        held = self._held
+        for message in messages:
+            channel = self._append(message, now)
+            if channel is not None and channel.subscriptions:
+                held[channel] = None
         if not more or now - self._held_since > HOLD:
             self._held_since = now
-            self._ready.update(self._held)
-            self._held.clear()
+            self._changed.update(held)
+            held.clear()
             self._flush()
 
-    def subscribe(self, channel_id: str, subscriber: Subscriber) -> Subscription:
-        """Follow a channel from its first message on, whether it exists yet or not.
+    def subscribe(self, channel_id: str, subscription: Subscription) -> None:
+        """Follow a channel from the subscription's position on, whether it exists yet or not.
 
-        The subscriber is first woken by ``wake``, then by what is published.
+        The subscription is first woken by ``wake``, then by what is published.
 
         Raises:
             NoRoom: it does not exist, and there is no room for another.
         """
-        subscription = Subscription(self._channel(channel_id), subscriber)
+        subscription.channel = self._channel(channel_id)
         subscription.channel.subscriptions.add(subscription)
-        return subscription
 
     def wake(self, subscription: Subscription) -> None:
-        """Let the subscriber read on: it is new, or its reader takes more again."""
+        """Let a subscription read on: it is new, or its reader takes more again."""
         self._ready[subscription] = None
         self._flush()
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Follow no longer; does nothing the second time.
 
-        A channel to which nothing was published goes with its last subscriber.
+        A channel to which nothing was published goes with its last subscription.
         """
         channel = subscription.channel
-        subscription.subscriber = None
+        subscription.waits = True
         channel.subscriptions.discard(subscription)
-        self._ready.pop(subscription, None)
-        self._held.pop(subscription, None)
         if not channel.log and not channel.subscriptions:
             self._forget(channel)
 
@@ -226,7 +228,7 @@ class Hub:
         """End a channel that the broker has left open, as if it had said FINISHED."""
         self.history_bytes += channel.append(finished(channel.id).text)
         self._end(channel, end, now)
-        self._ready.update(dict.fromkeys(channel.subscriptions))
+        self._changed[channel] = None
 
     def _end(self, channel: Channel, end: End, now: float) -> None:
         channel.end = end
@@ -242,33 +244,34 @@ class Hub:
             for deadlines in (self._failing, self._silent, self._ended):
                 deadlines.discard(channel)
 
-    def _wake_steps(self) -> Iterator[bool]:
-        # The time is not looked at for every one: that would cost a tenth of a delivery.
-        while self._wake_some():
-            yield True
+    def _wake_steps(self) -> Iterator[None]:
+        waking = self._waking
+        while waking or self._ready or self._changed:
+            if not waking:
+                self._next_readers()
+            for _ in range(min(WAKES, len(waking))):
+                subscription = waking.popleft()
+                try:
+                    if not subscription.waits and subscription.wake():
+                        self._ready[subscription] = None
+                except Exception:
+                    _log.failure("a reader of {id!r} failed", id=subscription.channel.id)
+                    self._abandon(subscription)
+            if waking or self._ready or self._changed:
+                yield
 
-    def _wake_some(self) -> bool:
-        """Wake the next WAKES of those that are ready; returns whether there were any."""
-        batch = tuple(islice(self._waking, WAKES))
-        if not batch:
-            self._waking, self._ready = iter(self._ready), {}
-            batch = tuple(islice(self._waking, WAKES))
-        for subscription in batch:
-            subscriber = subscription.subscriber
-            try:
-                if subscriber is not None and subscriber.wake():
-                    self._ready[subscription] = None
-            except Exception:
-                _log.failure("a subscriber of {id!r} failed", id=subscription.channel.id)
-                self._abandon(subscription)
-        return bool(batch)
+    def _next_readers(self) -> None:
+        """Let all be woken who may read on now."""
+        self._waking.extend(self._ready)
+        self._ready.clear()
+        for channel in self._changed:
+            self._waking.extend(channel.subscriptions)
+        self._changed.clear()
 
     def _abandon(self, subscription: Subscription) -> None:
-        """Be done with a subscriber whose failure must not reach the others."""
-        subscriber = subscription.subscriber
+        """Be done with a subscription whose failure must not reach the others."""
         self.unsubscribe(subscription)
         try:
-            if subscriber is not None:
-                subscriber.abandon()
+            subscription.abandon()
         except Exception:
-            _log.failure("abandoning a subscriber failed")
+            _log.failure("abandoning a reader failed")

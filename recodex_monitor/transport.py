@@ -4,6 +4,7 @@ import fcntl
 import socket
 import struct
 import termios
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
@@ -46,6 +47,14 @@ class EagerServer(tcp.Server):
                 return
             data = data[sent:]
         super().write(data)
+
+    @property
+    def send(self) -> Callable[[bytes], int]:
+        """What passes bytes to the kernel at once and returns how many it took, or raises OSError.
+
+        For a writer that knows that nothing waits here, and writes what was not taken.
+        """
+        return self.socket.send
 
     def unsent(self) -> int:
         """Bytes that are written here and of which the reader's kernel has not told that it got."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from recodex_monitor.clock import Clock
 
 TURN = 0.005
-"""Seconds after which the reactor may do something else.
+"""Seconds after its first step after which a turn ends, so that the reactor may do other things.
 
 Waking 9000 subscribers takes some 40 ms, pinging 10,000 clients 150; others must not wait for
 that.
@@ -37,9 +37,11 @@ class Turns:
 
     def _run(self) -> None:
         self._scheduled = False
-        deadline = self._clock.seconds() + TURN
+        deadline = None
         for count, _ in enumerate(self._steps(), 1):
-            if count == STEPS or self._clock.seconds() > deadline:
+            now = self._clock.seconds()
+            deadline = deadline or now + TURN
+            if count == STEPS or now > deadline:
                 self._scheduled = True
                 self._clock.callLater(0, self._run)
                 return

@@ -16,10 +16,10 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from recodex_monitor.admission import Admission, Refused
-from recodex_monitor.channel import Subscription
 from recodex_monitor.clock import Clock
 from recodex_monitor.config import Limits
 from recodex_monitor.deadlines import Deadlines
+from recodex_monitor.delivery import Delivery
 from recodex_monitor.dropped import Dropped
 from recodex_monitor.hub import Hub, NoRoom
 from recodex_monitor.lean import NORMAL, LeanServerProtocol, lean_class
@@ -43,7 +43,7 @@ LONG_REPLAY = 64 * 1024
 
 @implementer(IPushProducer)
 class SubscriberProtocol(LeanServerProtocol):
-    """A browser's connection; a ``hub.Subscriber``."""
+    """A browser's connection; a ``delivery.Client``."""
 
     factory: "SubscriberFactory"
 
@@ -53,16 +53,14 @@ class SubscriberProtocol(LeanServerProtocol):
         "_address",
         "_frames",
         "_paused",
-        "_leaving",
         "_position_when_heard",
         "_taken_when_pinged",
     )
-    _subscription: Subscription | None = None
+    _subscription: Delivery | None = None
     _channel_id: str | None = None
     _address: str | None = None
     _frames = 0  # of data, since the handshake
     _paused = False
-    _leaving = False
     _position_when_heard = 0
     _taken_when_pinged = 0
 
@@ -122,47 +120,44 @@ class SubscriberProtocol(LeanServerProtocol):
             self._subscribe(payload.decode())
 
     def _subscribe(self, channel_id: str) -> None:
+        delivery = Delivery(self, self.transport.send)
+        delivery.waits = self._paused
         try:
-            self._subscription = self.factory.hub.subscribe(channel_id, self)
+            self.factory.hub.subscribe(channel_id, delivery)
         except NoRoom as error:
             self.factory.refused.add("no room", error)
             self.sendCloseFrame(TRY_LATER, b"too many channels")
             return
+        self._subscription = delivery
         self._channel_id = channel_id
         self._frames = 1
         self.factory.subscribed(self)
         _log.info("{peer} follows {channel!r}", peer=self._address, channel=channel_id)
-        self.factory.hub.wake(self._subscription)
+        self.factory.hub.wake(delivery)
 
-    def wake(self) -> bool:
-        """Write what comes next, unless the client must take some first; see hub.Subscriber."""
-        subscription = self._subscription
-        if subscription is None or self._paused:
-            return False
-        if chunk := subscription.read():
-            self.transport.write(chunk)
-            if subscription.behind:
-                if subscription.channel.end is not None:
-                    self.factory.finishing(self)
-                return not self._paused
-        if subscription.channel.end is not None:
+    def finishing(self) -> None:
+        """See to it that the client takes its time within bounds; see delivery.Client."""
+        self.factory.finishing(self)
+
+    def delivered(self) -> None:
+        """Close; see delivery.Client."""
+        if self._subscription is not None and self._subscription.channel.end is not None:
             self.sendCloseFrame(NORMAL)
-        elif self._leaving:
+        else:
             self.sendCloseFrame(RESTART, b"the monitor stops")
-        return False
 
     def abandon(self) -> None:
-        """Close after a bug of ours; see hub.Subscriber."""
+        """Close after a bug of ours; see delivery.Client."""
         self.sendCloseFrame(INTERNAL_ERROR, b"internal error")
 
     def leave(self) -> None:
         """Close since the monitor stops, once the client has got all that is due."""
-        self._leaving = True
         if self.state == self.STATE_CONNECTING:
             self.failHandshake("the monitor stops", 503)
         elif self._subscription is None:
             self.sendCloseFrame(RESTART, b"the monitor stops")
         else:
+            self._subscription.leaving = True
             self.factory.hub.wake(self._subscription)
 
     def sendCloseFrame(
@@ -234,16 +229,19 @@ class SubscriberProtocol(LeanServerProtocol):
     def pauseProducing(self) -> None:
         """Called by the transport, from within our writes, when the client takes no more."""
         self._paused = True
+        if self._subscription is not None:
+            self._subscription.waits = True
 
     def resumeProducing(self) -> None:
         """Called by the transport when the client has taken all that was written."""
         self._paused = False
         if self._subscription is not None:
+            self._subscription.waits = False
             self.factory.hub.wake(self._subscription)
 
     def stopProducing(self) -> None:
         """Called by the transport when the connection has gone."""
-        self._paused = True
+        self.pauseProducing()
 
 
 class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]

@@ -13,15 +13,11 @@ APPEND = st.integers(0, 300) | st.sampled_from([CHUNK_SIZE - 4, CHUNK_SIZE - 3, 
 READ = st.none()
 
 
-class Silent:
-    """A subscriber that nobody wakes."""
-
-    def wake(self) -> bool:
-        """Nothing to do."""
-        return False
-
-    def abandon(self) -> None:
-        """Nothing to do."""
+def follow(channel: Channel) -> Subscription:
+    """A subscription at the channel's beginning."""
+    subscription = Subscription()
+    subscription.channel = channel
+    return subscription
 
 
 def payloads(data: bytes) -> Iterator[bytes]:
@@ -45,7 +41,7 @@ class ReadTests(SynchronousTestCase):
     def test_reads(self, steps: list[int | None]) -> None:
         """However reads and messages alternate, all is read in order, in bounded whole frames."""
         channel = Channel("job")
-        subscription = Subscription(channel, Silent())
+        subscription = follow(channel)
         texts: list[bytes] = []
         read: list[bytes] = []
         longest = 0
@@ -72,7 +68,7 @@ class ReadTests(SynchronousTestCase):
         channel = Channel("job")
         for _ in range(1000):
             channel.append(b"x" * 98)
-        subscription = Subscription(channel, Silent())
+        subscription = follow(channel)
         reads = 0
         while subscription.behind:
             subscription.read()
@@ -83,7 +79,7 @@ class ReadTests(SynchronousTestCase):
         """A subscription is behind by the bytes that it has not read, from the very first."""
         channel = Channel("job")
         channel.append(b"one")
-        subscription = Subscription(channel, Silent())
+        subscription = follow(channel)
         self.assertEqual(subscription.behind, 5)
         subscription.read()
         channel.append(b"three")

@@ -14,7 +14,7 @@ from hypothesis.stateful import (
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from recodex_monitor.channel import CHUNK_SIZE, End
+from recodex_monitor.channel import CHUNK_SIZE, End, Subscription
 from recodex_monitor.frames import text_frame
 from recodex_monitor.hub import WAKES, Hub, NoRoom
 from recodex_monitor.messages import Message, finished
@@ -36,13 +36,14 @@ def frames(*texts: str) -> bytes:
 ADDED = finished("job").text.decode()
 
 
-class Reader:
-    """A subscriber that reads as a browser's connection does: a chunk a wake, until it pauses.
+class Reader(Subscription):
+    """A subscription that reads as a browser's connection does: a chunk a wake, until it pauses.
 
     It takes ``room`` chunks before it waits to be resumed; each wake lasts ``cost`` seconds.
     """
 
     def __init__(self, hub: Hub, clock: Clock, channel_id: str = "job") -> None:
+        super().__init__()
         self.hub = hub
         self.clock = clock
         self.got = b""
@@ -51,11 +52,11 @@ class Reader:
         self.cost = 0.0
         self.end: End | None = None
         self.abandoned = False
-        self.subscription = hub.subscribe(channel_id, self)
+        hub.subscribe(channel_id, self)
 
     def start(self) -> "Reader":
         """Read what is there."""
-        self.hub.wake(self.subscription)
+        self.hub.wake(self)
         return self
 
     def wake(self) -> bool:
@@ -64,14 +65,14 @@ class Reader:
         self.clock.rightNow += self.cost
         if not self.room:
             return False
-        if chunk := self.subscription.read():
+        if chunk := self.read():
             self.got += chunk
             self.room -= 1
-        if self.subscription.behind:
+        if self.behind:
             return self.room > 0
-        if self.subscription.channel.end is not None:
-            self.end = self.subscription.channel.end
-            self.hub.unsubscribe(self.subscription)
+        if self.channel.end is not None:
+            self.end = self.channel.end
+            self.hub.unsubscribe(self)
         return False
 
     def abandon(self) -> None:
@@ -81,7 +82,7 @@ class Reader:
     def resume(self, room: int = 1_000_000) -> None:
         """Take more chunks."""
         self.room = room
-        self.hub.wake(self.subscription)
+        self.hub.wake(self)
 
 
 class Broken(Reader):
@@ -211,31 +212,31 @@ class UnsubscribeTests(HubTestCase):
         reader = self.follow()
         self.publish("A")
         for _ in range(2):
-            self.hub.unsubscribe(reader.subscription)
+            self.hub.unsubscribe(reader)
         self.publish("B")
         self.assertEqual((reader.got, reader.wakes), (frames("A"), 2))
 
     def test_unused_channel_vanishes(self) -> None:
         """A channel without messages goes with its last subscriber."""
         first, second = self.follow(), self.follow()
-        self.hub.unsubscribe(first.subscription)
+        self.hub.unsubscribe(first)
         self.assertEqual(list(self.hub.channels), ["job"])
-        self.hub.unsubscribe(second.subscription)
+        self.hub.unsubscribe(second)
         self.assertEqual(self.hub.channels, {})
 
     def test_used_channel_stays(self) -> None:
         """A channel with messages stays without subscribers."""
         reader = self.follow()
         self.publish("A")
-        self.hub.unsubscribe(reader.subscription)
+        self.hub.unsubscribe(reader)
         self.assertEqual(self.follow().got, frames("A"))
 
     def test_twice_across_channels(self) -> None:
         """Unsubscribing again does not take away a newer channel of the same id."""
         old = self.follow()
-        self.hub.unsubscribe(old.subscription)
+        self.hub.unsubscribe(old)
         new = self.follow()
-        self.hub.unsubscribe(old.subscription)
+        self.hub.unsubscribe(old)
         self.publish("A")
         self.assertEqual(new.got, frames("A"))
 
@@ -369,7 +370,7 @@ class TurnTests(HubTestCase):
         while self.clock.calls:
             turns.append([reader.got for reader in readers].count(frames("A")))
             self.clock.calls.pop().func()
-        self.assertEqual(turns, [4 * WAKES, 8 * WAKES])
+        self.assertEqual(turns, [5 * WAKES, 10 * WAKES])
         self.assertEqual({reader.got for reader in readers}, {frames("A")})
         self.assertEqual({reader.wakes for reader in readers}, {2})
 
@@ -392,7 +393,7 @@ class TurnTests(HubTestCase):
         self.publish("A")
         waiting = [reader for reader in readers if not reader.got]
         for reader in waiting:
-            self.hub.unsubscribe(reader.subscription)
+            self.hub.unsubscribe(reader)
         self.clock.advance(0)
         self.assertEqual([reader.got for reader in waiting], [b""] * len(waiting))
 
@@ -484,7 +485,7 @@ class Machine(RuleBasedStateMachine):
     def unsubscribe(self, index: int) -> None:
         """A reader goes."""
         reader, model = self.readers.pop(index % len(self.readers))
-        self.hub.unsubscribe(reader.subscription)
+        self.hub.unsubscribe(reader)
         unused = not model.log and all(other is not model for _, other in self.readers)
         if unused:
             self.models = {key: one for key, one in self.models.items() if one is not model}

@@ -1,0 +1,69 @@
+"""Delivery: what one connection reads of a channel, sent as far as the connection takes it."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from recodex_monitor.channel import Subscription
+
+
+class Client(Protocol):
+    """The connection to which a channel is delivered."""
+
+    transport: Any
+
+    def finishing(self) -> None:
+        """The channel has ended, and the client has more to take."""
+
+    def delivered(self) -> None:
+        """All is sent, and nothing more will come: the channel has ended, or we stop."""
+
+    def abandon(self) -> None:
+        """End the connection after a bug of ours."""
+
+
+class Delivery(Subscription):
+    """A subscription whose reader is a connection.
+
+    It holds what a delivery needs and nothing else, so that a message for thousands of readers
+    touches one small object for each: that makes a delivery a tenth cheaper.
+
+    Attributes:
+        leaving: to end as soon as all is read, though the channel goes on.
+    """
+
+    __slots__ = ("_client", "_send", "leaving")
+
+    def __init__(self, client: Client, send: Callable[[bytes], int]) -> None:
+        """Begin at the channel's first message.
+
+        Args:
+            client: takes what ``send`` does not, and ends the connection.
+            send: passes bytes on at once, and returns how many; called while nothing waits to
+                be sent.
+        """
+        super().__init__()
+        self._client = client
+        self._send = send
+        self.leaving = False
+
+    def wake(self) -> bool:
+        """Send what comes next; see Subscription."""
+        if chunk := self.read():
+            try:
+                sent = self._send(chunk)
+            except OSError:
+                sent = 0  # It waits, or the reactor finds what is wrong with the connection.
+            if sent != len(chunk):
+                self._client.transport.write(chunk[sent:])
+        channel = self.channel
+        if self.position != len(channel.log):
+            if channel.end is not None:
+                self._client.finishing()
+            return not self.waits
+        if channel.end is not None or self.leaving:
+            self._client.delivered()
+        return False
+
+    def abandon(self) -> None:
+        """End the connection; see Subscription."""
+        self._client.abandon()
