@@ -51,7 +51,8 @@ NODE_HELP = "also Node's ws: the folder where `npm install ws` was run (or NODE_
 
 def choose_contestants(options: argparse.Namespace) -> list[Contestant]:
     """Return those that can run here and were asked for; say which cannot run."""
-    found = [contestants.limit(), contestants.ours(), contestants.original()]
+    found = [contestants.limit(), contestants.ours(), contestants.ours(journal=True)]
+    found.append(contestants.original())
     if options.deflate:
         found.append(contestants.original(deflate=True))
     missing = contestants.nchan_missing()

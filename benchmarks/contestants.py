@@ -19,6 +19,7 @@ from typing import NamedTuple
 from .native import HERE, build
 
 OURS = "ours"
+JOURNAL = "journal"
 LIMIT = "limit"
 ORIGINAL = "original"
 NCHAN = "nchan"
@@ -64,23 +65,30 @@ def _over_http(ports: Ports) -> list[str]:
     return [*options, "--publish-path", "/publish/%s"]
 
 
-def _config(ports: Ports, folder: Path) -> Path:
+def _config(ports: Ports, folder: Path, more: str = "") -> Path:
     path = folder / "config.yml"
     path.write_text(
         f'websocket_uri: ["127.0.0.1", {ports.websocket}]\n'
         f'zeromq_uri: ["127.0.0.1", {ports.publish}]\n'
         f'logger: {{file: "{folder / "monitor.log"}", level: warning}}\n'
+        f"{more}"
     )
     return path
 
 
-def ours() -> Contestant:
-    """Return the monitor of this project, as this interpreter finds it."""
+def ours(journal: bool = False) -> Contestant:
+    """Return the monitor of this project, as this interpreter finds it.
+
+    Args:
+        journal: whether its history is in a file, on the disk of temporary files.
+    """
 
     def command(ports: Ports, folder: Path) -> list[str]:
-        return [sys.executable, "-m", "recodex_monitor", "-c", str(_config(ports, folder))]
+        history = f'history: {{file: "{folder / "history.db"}"}}\n' if journal else ""
+        config = _config(ports, folder, history)
+        return [sys.executable, "-m", "recodex_monitor", "-c", str(config)]
 
-    return Contestant(OURS, command, _over_zmq)
+    return Contestant(JOURNAL if journal else OURS, command, _over_zmq)
 
 
 def limit() -> Contestant:

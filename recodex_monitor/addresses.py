@@ -1,9 +1,14 @@
 """From the addresses in the settings to those that a socket can be bound to."""
 
 import errno
+import os
 import socket
+import stat
 
-from recodex_monitor.config import Address
+from recodex_monitor.config import Address, SocketFile
+
+FILE_MODE = 0o660
+"""Who may connect to the file of a Unix socket: its owner and its group."""
 
 
 def resolve(address: Address) -> list[Address]:
@@ -36,4 +41,50 @@ def _is_ours(host: str) -> bool:
             probe.bind((host, 0))
     except OSError:
         return False
+    return True
+
+
+def bound_file(file: SocketFile) -> socket.socket:
+    """A Unix socket with its file, on which nobody listens yet.
+
+    Raises:
+        OSError: the file cannot be made; see ``clear`` too.
+    """
+    clear(file)
+    made = socket.socket(socket.AF_UNIX)
+    try:
+        made.bind(file.path)
+        os.chmod(file.path, FILE_MODE)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def clear(file: SocketFile) -> None:
+    """Remove what a process that was killed has left of a Unix socket.
+
+    Raises:
+        OSError: somebody listens there, or it is something else.
+    """
+    try:
+        is_socket = stat.S_ISSOCK(os.stat(file.path).st_mode)
+    except FileNotFoundError:
+        return
+    if not is_socket:
+        raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+    if _is_listened_on(file.path):
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    os.unlink(file.path)
+
+
+def _is_listened_on(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return False
+        except BlockingIOError:
+            return True  # by somebody who is slow to accept
     return True

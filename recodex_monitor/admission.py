@@ -12,6 +12,10 @@ RETRY_AFTER = 30
 """Seconds after which a client that found no place should try again."""
 
 
+LOCAL = "local"
+"""The address of a peer without one: it came by a Unix socket, so it is a proxy to trust."""
+
+
 class Refused(Exception):
     """Why a client may not connect.
 
@@ -102,6 +106,8 @@ class Admission:
         return hops[-1] if _parsed(hops[-1]) else peer
 
     def _is_trusted(self, address: str) -> bool:
+        if address == LOCAL:
+            return True
         parsed = _parsed(address)
         return parsed is not None and any(parsed in network for network in self._trusted)
 

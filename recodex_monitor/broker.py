@@ -5,8 +5,11 @@ must not have a reactor may import this module.
 """
 
 import os
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from struct import unpack
 from typing import Protocol
 
 import zmq
@@ -15,10 +18,11 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
 
-from recodex_monitor.addresses import resolve
-from recodex_monitor.config import Address, Limits
+from recodex_monitor.addresses import FILE_MODE, clear, resolve
+from recodex_monitor.config import Address, Endpoint, Limits, SocketFile
 from recodex_monitor.dropped import Dropped
 from recodex_monitor.messages import MalformedMessage, Message, parse
+from recodex_monitor.peers import Peers
 
 _log = Logger()
 
@@ -29,10 +33,14 @@ DRAIN_PAUSE = 0.05
 """Seconds without a message after which ZeroMQ's own thread has handed over what had come."""
 
 DRAIN_TIMEOUT = 1.0
-"""Seconds after which a stop waits no longer for a broker that sends on and on."""
+"""Seconds after which a stop waits no longer for a peer that does not hang up."""
 
 # As plain numbers, since operations on pyzmq's enumerations take a microsecond each.
 _NOBLOCK, _EVENTS, _POLLIN = int(zmq.NOBLOCK), int(zmq.EVENTS), int(zmq.POLLIN)
+
+_NO_LIMIT = 2**31 - 1
+_IPC = "ipc://"
+_INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 EXIT = [b"0", b"exit"]
 """The message that ends a monitor whose settings allow it."""
@@ -82,6 +90,17 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         super().__init__(factory, identity=IDENTITY)
         self.socket.set(zmq.MAXMSGSIZE, limits.max_frame_size)
 
+    def bind_file(self, file: SocketFile) -> None:
+        """Bind to a Unix socket's file.
+
+        Raises:
+            OSError: the file cannot be made, somebody listens there, or it is something else.
+        """
+        # ZeroMQ itself would put its own in the place of a file on which somebody listens.
+        clear(file)
+        self.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, f"{_IPC}{file.path}")])
+        os.chmod(file.path, FILE_MODE)
+
     def bind(self, address: Address) -> Address:
         """Bind to a numeric address; returns it with the port that the system picked for 0.
 
@@ -95,18 +114,30 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         return Address(address.host, int(bound.rpartition(":")[2]))
 
     def drain(self) -> None:
-        """Read what is there or arrives within DRAIN_PAUSE, and let no more come.
+        """Read all that the broker has sent, and let it send no more.
 
-        Blocks for DRAIN_TIMEOUT at the most, however much a peer sends.
+        To unbind alone would cut its connection, and lose what is on the way. Once we have closed
+        our side of it, the broker hangs up behind what it has sent, and keeps what it has to say
+        for the next monitor. Blocks for little more than DRAIN_TIMEOUT, whatever a peer does.
         """
         deadline = time.monotonic() + DRAIN_TIMEOUT
-        while self.socket.poll(DRAIN_PAUSE * 1000, zmq.POLLIN) and time.monotonic() < deadline:
+        peers = list(_accepted({_name(each.address) for each in self.endpoints}))
+        while self.read_turn() and time.monotonic() < deadline:
+            pass
+        # A connection that ZeroMQ does not read since too much waits here would end unread.
+        self.socket.set(zmq.RCVHWM, _NO_LIMIT)
+        for peer in peers:
+            with suppress(OSError):
+                peer.shutdown(socket.SHUT_WR)
+        while not all(map(_hung_up, peers)) and time.monotonic() < deadline:
+            self.socket.poll(1, zmq.POLLIN)
             self.read_turn()
-        # This ends the connections too, so that what is left is no more than ZeroMQ holds.
         for endpoint in self.endpoints:
             self.socket.unbind(endpoint.address)
-        while self.read_turn():
-            pass
+        while self.socket.poll(DRAIN_PAUSE * 1000, zmq.POLLIN):
+            self.read_turn()
+        for peer in peers:
+            peer.close()
 
     def doRead(self) -> None:
         """Called when ZeroMQ may have something: reads and publishes a turn's messages.
@@ -180,15 +211,63 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
             return None
 
 
+_CAME, _WENT = zmq.EVENT_HANDSHAKE_SUCCEEDED, zmq.EVENT_DISCONNECTED
+_FAILED = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL,
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH,
+)
+_WATCHED = int(_CAME | _WENT | _FAILED[0] | _FAILED[1] | _FAILED[2])
+_EVENTS_ADDRESS = "inproc://peers"
+
+
+class PeerEvents(ZmqConnection):  # type: ignore[misc]
+    """Reads what ZeroMQ tells of the connections of a socket."""
+
+    socketType = zmq.PAIR
+
+    def __init__(self, factory: ZmqFactory, watched: BrokerConnection, peers: Peers) -> None:
+        """Begin to read.
+
+        Args:
+            factory: holds the ZeroMQ context and the reactor.
+            watched: whose connections they are.
+            peers: is told.
+        """
+        self._peers = peers
+        self._watched = watched
+        watched.socket.monitor(_EVENTS_ADDRESS, _WATCHED)
+        super().__init__(factory, ZmqEndpoint(ZmqEndpointType.connect, _EVENTS_ADDRESS))
+
+    def messageReceived(self, message: list[bytes]) -> None:
+        """Called by txZMQ with an event: its number and a value, and our address.
+
+        The values do not tell one connection from another.
+        """
+        event, _ = unpack("=HI", message[0])
+        if event == _CAME:
+            self._peers.came()
+        elif event == _WENT:
+            self._peers.went()
+        elif event in _FAILED:
+            self._peers.failed()
+
+    def shutdown(self) -> None:
+        """Read no more; ZeroMQ must not be left with a place to tell events to."""
+        self._watched.socket.disable_monitor()
+        super().shutdown()
+
+
 class BrokerService(Service):
     """Binds the broker's socket while it runs."""
 
     def __init__(
         self,
-        address: Address,
+        address: Endpoint,
         limits: Limits,
         publish: Publish,
         on_exit: Callable[[], None] | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make a service that is not listening yet; for the arguments see BrokerConnection."""
         self._address = address
@@ -197,7 +276,11 @@ class BrokerService(Service):
         self._on_exit = on_exit
         self._factory: ZmqFactory | None = None
         self._connection: BrokerConnection | None = None
-        self.addresses: list[Address] = []
+        self._events: PeerEvents | None = None
+        self.peers = Peers(now)
+        self.dropped: Mapping[str, int] = {}
+        """Messages that could not be read, by reason."""
+        self.addresses: list[Endpoint] = []
 
     def startService(self) -> None:
         """Bind the socket.
@@ -205,11 +288,14 @@ class BrokerService(Service):
         Raises:
             OSError: the address cannot be bound, or its name is not known.
         """
-        addresses = resolve(self._address)
+        address = self._address
+        addresses = [address] if isinstance(address, SocketFile) else resolve(address)
         self._factory = ZmqFactory()
         self._connection = BrokerConnection(
             self._factory, self._limits, self._publish, self._on_exit
         )
+        self.dropped = self._connection.dropped.counts
+        self._events = PeerEvents(self._factory, self._connection, self.peers)
         try:
             self.addresses = _bind_all(self._connection, addresses)
         except OSError:
@@ -225,20 +311,76 @@ class BrokerService(Service):
         self._close()
 
     def _close(self) -> None:
+        if self._events is not None:
+            self._events.shutdown()
         # Without the connection the context's end would wait for ever for its socket.
         if self._factory is not None:
             self._factory.shutdown()
-        self._factory = self._connection = None
+        self._factory = self._connection = self._events = None
+        # ZeroMQ leaves its files behind.
+        for file in self.addresses:
+            if isinstance(file, SocketFile):
+                with suppress(OSError):
+                    os.unlink(file.path)
+        self.addresses = []
 
 
-def _bind_all(connection: BrokerConnection, addresses: list[Address]) -> list[Address]:
-    """Bind to all addresses, all at the same port where the system picks it."""
-    bound: list[Address] = []
-    for address in addresses:
-        port = address.port or (bound[0].port if bound else 0)
+def _name(endpoint: str) -> str | int:
+    """What tells a connection to an endpoint from others: the file, or the port."""
+    if endpoint.startswith(_IPC):
+        return endpoint.removeprefix(_IPC)
+    return int(endpoint.rpartition(":")[2])
+
+
+def _accepted(names: set[str | int]) -> Iterator[socket.socket]:
+    """Copies of the connections that were accepted there; ZeroMQ does not give its own."""
+    for number in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError):
+            copy = socket.socket(fileno=os.dup(number))
+            if _own_name(copy) in names and _is_connected(copy):
+                yield copy
+            else:
+                copy.close()
+
+
+def _own_name(copy: socket.socket) -> str | int | None:
+    name = copy.getsockname()
+    if copy.family in _INTERNET:
+        return int(name[1])
+    return name if isinstance(name, str) else None
+
+
+def _is_connected(peer: socket.socket) -> bool:
+    try:
+        peer.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def _hung_up(peer: socket.socket) -> bool:
+    """Whether the other side has closed its end, and all was read that came before."""
+    try:
+        return not peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def _bind_all(connection: BrokerConnection, endpoints: Sequence[Endpoint]) -> list[Endpoint]:
+    """Bind to all endpoints, all at the same port where the system picks it."""
+    bound: list[Endpoint] = []
+    picked = 0
+    for endpoint in endpoints:
         try:
-            bound.append(connection.bind(Address(address.host, port)))
-        except zmq.ZMQError as error:
-            text = f"cannot listen for the broker on {address}: {os.strerror(error.errno or 0)}"
+            if isinstance(endpoint, SocketFile):
+                connection.bind_file(endpoint)
+            else:
+                endpoint = connection.bind(Address(endpoint.host, endpoint.port or picked))
+                picked = endpoint.port
+        except (zmq.ZMQError, OSError) as error:
+            text = f"cannot listen for the broker on {endpoint}: {os.strerror(error.errno or 0)}"
             raise OSError(error.errno, text) from None
+        bound.append(endpoint)
     return bound

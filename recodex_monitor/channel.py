@@ -4,10 +4,16 @@ The log is the bytes of finished WebSocket text frames, one after another, so th
 browser is due is a slice of it. Nothing here knows sockets or time.
 """
 
+from array import array
 from bisect import bisect_right
+from collections.abc import Iterator
 from enum import StrEnum
+from itertools import islice
+from operator import itemgetter
+from secrets import token_urlsafe
+from typing import Protocol
 
-from recodex_monitor.frames import text_frame
+from recodex_monitor.frames import spans, text_frame
 
 CHUNK_SIZE = 16 * 1024
 """Bytes after which a slice for a reader ends, at the next message's end.
@@ -23,6 +29,7 @@ Followers of a running job all stand at the same place; that saves 0.4 us of a d
 """
 
 _NOTHING = (-1, b"")
+_POSITION, _COUNT = itemgetter(0), itemgetter(1)
 
 
 class End(StrEnum):
@@ -38,48 +45,119 @@ class Channel:
 
     Attributes:
         id: the job's id.
+        epoch: a random token; with a message's number, counted from 1, it names the message for
+            ever, since another channel of the same id has another.
         log: the frames, one after another.
         count: messages in the log.
         is_full: it takes only its end any more.
         end: how the channel ended; None while it has not.
         last: the slice that was read last, and where it begins; most readers stand there.
         subscriptions: who reads it.
+        number: what the journal calls it; 0 before, -1 after it was there.
+        saved: bytes of the log that the journal has.
+        began: hundredths of a second at which the channel began, or went on after a restart.
+        times: of the last messages, when each came: hundredths of a second since it began. Those
+            before them came before a restart.
     """
 
-    __slots__ = ("_marks", "count", "end", "id", "is_full", "last", "log", "subscriptions")
+    __slots__ = (
+        "_marks",
+        "began",
+        "count",
+        "end",
+        "epoch",
+        "id",
+        "is_full",
+        "last",
+        "log",
+        "number",
+        "saved",
+        "subscriptions",
+        "times",
+    )
 
-    def __init__(self, channel_id: str) -> None:
+    def __init__(self, channel_id: str, epoch: str | None = None) -> None:
+        """Make a channel without messages; without an epoch, with one of its own."""
         self.id = channel_id
+        self.epoch = epoch or token_urlsafe(9)
         self.log = bytearray()
         self.count = 0
         self.is_full = False
         self.end: End | None = None
         self.subscriptions: set[Subscription] = set()
-        # Ends of messages, about CHUNK_SIZE apart: where slices end, so that every slice is
-        # whole frames and a ping or close frame may come between any two.
-        self._marks: list[int] = []
+        self.number = self.saved = 0
+        self.began = 0
+        self.times = array("I")
+        # Ends of messages, about CHUNK_SIZE apart, with the number of the message: where slices
+        # end, so that every slice is whole frames and a ping or close frame may come between.
+        self._marks: list[tuple[int, int]] = []
         self.last = _NOTHING
 
     def append(self, text: bytes) -> int:
         """Add a message, given as its text; returns the bytes by which the log has grown."""
         frame = text_frame(text)
-        self.log += frame
-        self.count += 1
-        self.last = _NOTHING
-        if len(self.log) - (self._marks[-1] if self._marks else 0) >= CHUNK_SIZE:
-            self._marks.append(len(self.log))
+        self.extend(frame, 1)
         return len(frame)
+
+    def extend(self, frames: bytes, count: int) -> None:
+        """Add so many messages, given as their frames."""
+        self.log += frames
+        self.count += count
+        self.last = _NOTHING
+        if len(self.log) - (self._marks[-1][0] if self._marks else 0) >= CHUNK_SIZE:
+            self._marks.append((len(self.log), self.count))
 
     def chunk(self, position: int) -> bytes:
         """The log from a message's end on: whole frames, about CHUNK_SIZE bytes or all there is."""
         stop = len(self.log)
         if stop - position > CHUNK_SIZE:
-            mark = bisect_right(self._marks, position)
-            stop = self._marks[mark] if mark < len(self._marks) else stop
+            mark = bisect_right(self._marks, position, key=_POSITION)
+            stop = self._marks[mark][0] if mark < len(self._marks) else stop
         chunk = bytes(memoryview(self.log)[position:stop])
         if len(chunk) <= SHARED_SIZE and len(self.subscriptions) > 1:
             self.last = position, chunk
         return chunk
+
+    def pieces(self, position: int) -> Iterator[tuple[bytes, int]]:
+        """The log from a message's end on, in chunks, each with the messages up to its end."""
+        while position < len(self.log):
+            mark = bisect_right(self._marks, position, key=_POSITION)
+            end = self._marks[mark] if mark < len(self._marks) else (len(self.log), self.count)
+            yield bytes(memoryview(self.log)[position : end[0]]), end[1]
+            position = end[0]
+
+    def position(self, count: int) -> int:
+        """Where so many messages end; there must be as many."""
+        mark = bisect_right(self._marks, count, key=_COUNT)
+        start, before = self._marks[mark - 1] if mark else (0, 0)
+        for span in islice(spans(self.log, start), count - before):
+            start = span.stop
+        return start
+
+    def count_at(self, position: int) -> int:
+        """How many messages end at or before a position where one ends."""
+        if position == len(self.log):
+            return self.count
+        mark = bisect_right(self._marks, position, key=_POSITION)
+        start, before = self._marks[mark - 1] if mark else (0, 0)
+        return before + sum(1 for _ in spans(self.log, start, position))
+
+
+class Reader(Protocol):
+    """Who reads a subscription, as far as people want to know.
+
+    Attributes:
+        kind: of the transport: one of few, known beforehand.
+        address: of the client; None where it is not known.
+    """
+
+    @property
+    def kind(self) -> str:
+        """See the class."""
+
+    @property
+    def address(self) -> str | None:
+        """See the class."""
 
 
 class Subscription:
@@ -92,13 +170,19 @@ class Subscription:
         channel: what is read; set by ``Hub.subscribe``.
         position: bytes of the log that were read.
         waits: not to be woken, since the reader takes no more for now or follows no longer.
+        origin: the position at which it began; -1 before it was first woken.
+        since: seconds at which it began.
+        reader: who reads it; None for nobody whom people want to know of.
     """
 
-    __slots__ = ("channel", "position", "waits")
+    __slots__ = ("channel", "origin", "position", "reader", "since", "waits")
     channel: Channel
 
     def __init__(self) -> None:
         self.position = 0
+        self.origin = -1
+        self.since = 0.0
+        self.reader: Reader | None = None
         self.waits = False
 
     def wake(self) -> bool:

@@ -5,11 +5,12 @@ import sys
 
 from twisted.logger import globalLogBeginner
 
-from recodex_monitor import __version__, config, demo, simulate, watch
+from recodex_monitor import __version__, config, demo, history, report, simulate, watch
 
 _TOOLS = {
     "simulate": (simulate, "play the broker against a running monitor"),
     "watch": (watch, "follow a job in the terminal"),
+    "status": (report, "show how a running monitor is, or one of its jobs"),
     "demo": (demo, "run a monitor, simulated jobs and what a student would see of them"),
 }
 
@@ -43,6 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, (tool, text) in _TOOLS.items():
         command = commands.add_parser(name, help=text)
         tool.add_arguments(command)
+        if tool is report:
+            _add_config(command, default=argparse.SUPPRESS)
         command.set_defaults(run=tool.run)
     return parser
 
@@ -59,11 +62,32 @@ def _add_config(parser: argparse.ArgumentParser, default: str | None) -> None:
 
 def _check(arguments: argparse.Namespace) -> int:
     try:
-        print(config.dump(config.load(arguments.config)), end="")
+        settings = config.load(arguments.config)
+        _check_tls(settings.websocket_tls)
+        if settings.history.file is not None:
+            _check_history(settings.history.file)
     except config.ConfigError as error:
         print(error, file=sys.stderr)
         return 1
+    except history.HistoryError as error:
+        print(f"history.file: {error}", file=sys.stderr)
+        return 1
+    print(config.dump(settings), end="")
     return 0
+
+
+def _check_tls(settings: config.Tls) -> None:
+    if settings != config.Tls():
+        from recodex_monitor import tls
+
+        tls.make_context(settings)
+
+
+def _check_history(file: str) -> None:
+    try:
+        history.check(file)
+    except history.InUse as note:
+        print(f"history.file: {note}, and was not looked at", file=sys.stderr)
 
 
 def _run(arguments: argparse.Namespace) -> int:

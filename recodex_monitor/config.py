@@ -6,6 +6,7 @@ the field's, and how its value is read stands in the field's metadata. Knows no 
 
 import difflib
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -47,12 +48,28 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+@dataclass(frozen=True)
+class SocketFile:
+    """Where to listen: the file of a Unix socket; and how the settings call such an address."""
+
+    path: str
+    scheme: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.path}"
+
+
+Endpoint = Address | SocketFile
+"""Where to listen, on the network or not."""
+
+
 class _Mistake(Exception):
     """What is wrong with one value, and what would be right."""
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Reader = Callable[[yaml.Node], Any]
+_MAX_SOCKET_PATH = 107  # Linux's limit
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9*._-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?")
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
@@ -150,6 +167,34 @@ def _address(node: yaml.Node) -> Address:
     return Address(_host(node.value[0]), _port(node.value[1]))
 
 
+def _endpoint(scheme: str) -> _Reader:
+    def read(node: yaml.Node) -> Endpoint:
+        value = _scalar(node)
+        if not isinstance(value, str) or not value.startswith(f"{scheme}:"):
+            return _address(node)
+        # Others write three slashes, as in a URL.
+        path = re.sub("^//+", "/", value.removeprefix(f"{scheme}:"))
+        if not path.startswith("/") or "\0" in path or len(os.fsencode(path)) > _MAX_SOCKET_PATH:
+            limit = f"{_MAX_SOCKET_PATH} bytes at most"
+            raise _Mistake(
+                f'{_shown(node)} is not an absolute path, write "{scheme}:/PATH", {limit}'
+            )
+        return SocketFile(path, scheme)
+
+    return read
+
+
+def _token(node: yaml.Node) -> str:
+    value = _scalar(node)
+    if isinstance(value, str) and re.fullmatch("[!-~]{16,512}", value):
+        return value
+    raise _Mistake("is not a token, write 16 or more ASCII letters, digits and signs in quotes")
+
+
+def _hosts(node: yaml.Node) -> tuple[str, ...]:
+    return tuple(_host(item) for item in _list(node))
+
+
 def _host(node: yaml.Node) -> str:
     value = _scalar(node)
     if isinstance(value, str) and (value == "*" or _is_ip(value) or _is_name(value)):
@@ -202,12 +247,29 @@ class Zeromq:
 
 
 @dataclass(frozen=True)
+class Tls:
+    """Section ``websocket_tls``: the files, in PEM; without a certificate there is no TLS."""
+
+    certificate: str | None = _key(_text, None)
+    key: str | None = _key(_text, None)
+    chain: str | None = _key(_text, None)
+
+
+@dataclass(frozen=True)
 class Channels:
     """Section ``channels``: how long channels live, in seconds."""
 
     retention: float = _key(_seconds(0, 86400), 300)
     failed_grace: float = _key(_seconds(0, 3600), 10)
     idle_timeout: float = _key(_seconds(1, 30 * 86400), 3600)
+
+
+@dataclass(frozen=True)
+class History:
+    """Section ``history``: the file in which channels survive; without one, they do not."""
+
+    file: str | None = _key(_text, None)
+    sync: bool = _key(_flag, False)
 
 
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -227,6 +289,8 @@ class Limits:
     subscribe_timeout: float = _key(_seconds(1, 3600), 10)
     ping_interval: float = _key(_seconds(1, 3600), 20)
     ping_timeout: float = _key(_seconds(1, 3600), 20)
+    heartbeat: float = _key(_seconds(1, 3600), 25)
+    event_comment: float = _key(_seconds(1, 3600), 15)
     stall_timeout: float = _key(_seconds(1, 3600), 60)
     finish_timeout: float = _key(_seconds(1, 86400), 600)
     close_timeout: float = _key(_seconds(1, 3600), 5)
@@ -251,15 +315,26 @@ class Limits:
 class Settings:
     """All settings of a monitor; made without arguments, the defaults."""
 
-    websocket_uri: Address = _key(_address, Address("127.0.0.1", 4567))
-    zeromq_uri: Address = _key(_address, Address("127.0.0.1", 7894))
+    websocket_uri: Endpoint = _key(_endpoint("unix"), Address("127.0.0.1", 4567))
+    zeromq_uri: Endpoint = _key(_endpoint("ipc"), Address("127.0.0.1", 7894))
     logger: Logger = field(default_factory=Logger)
     zeromq: Zeromq = field(default_factory=Zeromq)
     channels: Channels = field(default_factory=Channels)
+    history: History = field(default_factory=History)
+    websocket_tls: Tls = field(default_factory=Tls)
     limits: Limits = field(default_factory=Limits)
+    status_uri: Endpoint | None = _key(_endpoint("unix"), None)
+    status_token: str | None = _key(_token, None)
+    status_hosts: tuple[str, ...] = _key(_hosts, ())
+    show_addresses: bool = _key(_flag, False)
 
 
 _S = TypeVar("_S")
+
+
+def installed_file() -> str | None:
+    """The configuration of an installed system; None where there is none."""
+    return DEFAULT_FILE if Path(DEFAULT_FILE).exists() else None
 
 
 def load(file: str | None) -> Settings:
@@ -291,6 +366,8 @@ def parse(content: bytes, file: str) -> Settings:
         text = content.decode("utf-8-sig")
         document = yaml.compose(text, Loader=yaml.SafeLoader)
         settings = Settings() if document is None else _section(Settings, document, problems)
+        if document is not None and not problems:
+            problems += _exposed(settings, document)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError([f"{file}:{line}: is not UTF-8, which YAML is written in"]) from None
@@ -304,6 +381,22 @@ def parse(content: bytes, file: str) -> Settings:
     if problems:
         raise ConfigError([f"{file}:{problem}" for problem in problems])
     return settings
+
+
+def is_private(address: Endpoint) -> bool:
+    """Whether only this machine can connect to an address: loopback or a Unix socket."""
+    if isinstance(address, SocketFile) or address.host.lower().rstrip(".") == "localhost":
+        return True
+    return _is_ip(address.host) and ipaddress.ip_address(address.host).is_loopback
+
+
+def _exposed(settings: Settings, document: yaml.Node) -> Iterator[str]:
+    """What is wrong with a status page that others than this machine could read."""
+    if settings.status_uri and not is_private(settings.status_uri) and not settings.status_token:
+        assert isinstance(document, yaml.MappingNode)
+        line = next(line for key, line, _ in _items(document) if key == "status_uri")
+        why = "others can connect there, and it shows the ids of jobs"
+        yield f"{line}: status_uri: {why}, write a status_token too, or use 127.0.0.1"
 
 
 def _yaml_problem(error: yaml.YAMLError, text: str) -> str:
@@ -369,9 +462,18 @@ def dump(settings: Settings) -> str:
     return yaml.safe_dump(_plain(settings), sort_keys=False)
 
 
+def shown(settings: Settings) -> dict[str, Any]:
+    """The settings as plain values that may be shown: without the token."""
+    values: dict[str, Any] = _plain(settings)
+    values.pop("status_token", None)
+    return values
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Address):
         return [value.host, value.port]
+    if isinstance(value, SocketFile):
+        return str(value)
     if isinstance(value, tuple):
         return [one if isinstance(one, str) else str(one) for one in value]
     if is_dataclass(value):

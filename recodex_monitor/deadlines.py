@@ -43,6 +43,10 @@ class Deadlines(Generic[_T]):
             del self._since[thing]
             yield thing
 
+    def since(self, thing: _T) -> float | None:
+        """When the thing was put here; None if it is not in."""
+        return self._since.get(thing)
+
     def __iter__(self) -> Iterator[_T]:
         """All things, the next due first; the set must not change meanwhile."""
         return iter(self._since)

@@ -30,6 +30,7 @@ TASKS = 10
 PACE = 0.6
 _WEBSOCKET_PORT = 4567
 _ZMQ_PORT = 7894
+_STATUS_PORT = 4568
 _START_TIMEOUT = 20.0
 # The monitor itself needs 10 s at most to stop.
 _STOP_TIMEOUT = 15.0
@@ -61,6 +62,7 @@ class Place:
     folder: Path
     websocket_port: int
     zmq_port: int
+    status_port: int
 
     @property
     def url(self) -> str:
@@ -123,7 +125,8 @@ async def _demo(exit_at_end: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with tempfile.TemporaryDirectory(prefix="recodex-monitor-demo-") as folder:
-        place = Place(Path(folder), _pick_port(_WEBSOCKET_PORT), _pick_port(_ZMQ_PORT))
+        ports = map(_pick_port, (_WEBSOCKET_PORT, _ZMQ_PORT, _STATUS_PORT))
+        place = Place(Path(folder), *ports)
         async with _monitor(place) as monitor:
             await _until_first(
                 _show_jobs(place, monitor, exit_at_end), stop.wait(), _death(monitor, place)
@@ -179,6 +182,7 @@ def _settings(place: Place) -> str:
     settings = {
         "websocket_uri": [HOST, place.websocket_port],
         "zeromq_uri": [HOST, place.zmq_port],
+        "status_uri": [HOST, place.status_port],
         "logger": {"file": str(place.log), "level": "info"},
     }
     return json.dumps(settings, ensure_ascii=False)
@@ -258,6 +262,7 @@ def _introduction(place: Place) -> str:
         "A monitor is running.\n"
         f"  browsers:       {place.url}\n"
         f"  broker:         {place.endpoint}\n"
+        f"  status:         http://{HOST}:{place.status_port}/\n"
         f"  log:            {place.log}\n"
         f"  play more jobs: recodex-monitor simulate --zmq {place.endpoint}"
     )

@@ -1,8 +1,9 @@
-"""WebSocket frames (RFC 6455, section 5): the one kind that we send, and the one kind we get.
+"""WebSocket frames (RFC 6455, section 5): the kind that we send, and the kind that we get.
 
 Whatever is not a small, whole frame of a browser is left to Autobahn.
 """
 
+from collections.abc import Iterator
 from struct import pack
 
 TEXT, CLOSE, PONG = 0x81, 0x88, 0x8A
@@ -17,6 +18,24 @@ def text_frame(payload: bytes) -> bytes:
     if length < 65536:
         return pack("!BBH", TEXT, 126, length) + payload
     return pack("!BBQ", TEXT, 127, length) + payload
+
+
+def spans(log: bytes | bytearray, start: int = 0, stop: int | None = None) -> Iterator[slice]:
+    """Where the payloads of text frames lie, hopping from head to head.
+
+    Args:
+        log: frames as text_frame makes them.
+        start: where a frame begins.
+        stop: where a frame ends; None for the log's end.
+    """
+    stop = len(log) if stop is None else stop
+    while start < stop:
+        length, start = log[start + 1], start + 2
+        if length > 125:
+            size = 2 if length == 126 else 8
+            length, start = int.from_bytes(log[start : start + size], "big"), start + size
+        yield slice(start, start + length)
+        start += length
 
 
 def lone_frame(data: bytes) -> tuple[int, bytes] | None:

@@ -8,9 +8,10 @@ import re
 from base64 import b64encode
 from hashlib import sha1
 from typing import NamedTuple
+from urllib.parse import parse_qs, urlsplit
 
 _HEAD = re.compile(
-    rb"GET /[!-\"$-~]* HTTP/1\.1\r\n"  # no fragment
+    rb"GET (/[!-\"$-~]*) HTTP/1\.1\r\n"  # no fragment
     rb"((?:[A-Za-z0-9-]+: ?[!-~][ -~]*\r\n)+)\r\n"  # nothing empty, folded or not ASCII
 )
 _EXPECTED = {
@@ -20,7 +21,10 @@ _EXPECTED = {
     b"sec-websocket-version": re.compile(rb"13"),
     b"sec-websocket-key": re.compile(rb"[A-Za-z0-9+/]{22}=="),
 }
-_ORIGIN = re.compile(rb"https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?")
+_OPTIONAL = {
+    b"origin": re.compile(rb"https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?"),
+    b"sec-websocket-extensions": re.compile(rb"permessage-deflate(; client_max_window_bits)?"),
+}
 _UNUSUAL = (b"sec-websocket-protocol", b"transfer-encoding", b"content-length", b"expect")
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _ANSWER = (
@@ -36,12 +40,14 @@ class Handshake(NamedTuple):
         answer: what accepts it.
         forwarded_for: the value of X-Forwarded-For; empty without one.
         origin: of the page that connects; empty for a client that is no page.
+        target: the path and the query.
         length: bytes of the head; what follows are frames.
     """
 
     answer: bytes
     forwarded_for: str
     origin: str
+    target: str
     length: int
 
 
@@ -52,13 +58,23 @@ def ordinary(data: bytes) -> Handshake | None:
         data: all that a client has sent, from the first byte.
     """
     head = _HEAD.match(data)
-    headers = _headers(head[1]) if head else None
+    headers = _headers(head[2]) if head else None
     if head is None or headers is None or not _is_ordinary(headers):
         return None
     accept = b64encode(sha1(headers[b"sec-websocket-key"] + _GUID).digest())
     forwarded_for = headers.get(b"x-forwarded-for", b"").decode("ascii")
     origin = headers.get(b"origin", b"").decode("ascii")
-    return Handshake(_ANSWER % accept, forwarded_for, origin, head.end())
+    target = head[1].decode("ascii")
+    return Handshake(_ANSWER % accept, forwarded_for, origin, target, head.end())
+
+
+def resume_point(target: str) -> str | None:
+    """The value of ``after`` in the query of a request's target; None where there is none."""
+    try:
+        values = parse_qs(urlsplit(target).query, keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        return None
+    return values.get("after", [None])[0]
 
 
 def _headers(lines: bytes) -> dict[bytes, bytes] | None:
@@ -73,6 +89,10 @@ def _headers(lines: bytes) -> dict[bytes, bytes] | None:
 def _is_ordinary(headers: dict[bytes, bytes]) -> bool:
     return (
         all(pattern.fullmatch(headers.get(name, b"")) for name, pattern in _EXPECTED.items())
-        and (b"origin" not in headers or _ORIGIN.fullmatch(headers[b"origin"]) is not None)
+        and all(
+            pattern.fullmatch(headers[name])
+            for name, pattern in _OPTIONAL.items()
+            if name in headers
+        )
         and not any(name in headers for name in _UNUSUAL)
     )

@@ -4,16 +4,18 @@ It knows time by a clock that is given to it, and neither sockets, ZeroMQ, WebSo
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain, islice
+from typing import Protocol
 
 from twisted.logger import Logger
 
 from recodex_monitor.channel import Channel, End, Subscription
 from recodex_monitor.clock import Clock
+from recodex_monitor.counts import OTHER, Counts, Forgotten
 from recodex_monitor.deadlines import Deadlines
 from recodex_monitor.dropped import Dropped
-from recodex_monitor.messages import FAILED, FINISHED, Message, finished
+from recodex_monitor.messages import FAILED, FINISHED, Message, finished, parse
 from recodex_monitor.turns import Turns
 
 _log = Logger()
@@ -31,9 +33,23 @@ WAKES = 16
 EVICTION_LOOKS = 100
 """Channels that are looked at to find one that can go; the oldest hardly ever cannot."""
 
+_TIMES = 2**32 - 1  # what fits into Channel.times: 497 days in hundredths of a second
+
+_FAILED_TEXT = parse([b"-", FAILED.encode()]).text
+
 
 class NoRoom(Exception):
     """There are as many channels as there may be, and none of them can go."""
+
+
+class Journal(Protocol):
+    """What keeps channels beyond the life of this process; neither method raises."""
+
+    def save(self, channels: Collection[Channel]) -> None:
+        """Save what has been added to these channels, and their ends."""
+
+    def forget(self, channel: Channel) -> None:
+        """Keep this channel no longer."""
 
 
 class Hub:
@@ -50,6 +66,7 @@ class Hub:
         max_channel_messages: int = 100_000,
         max_channel_bytes: int = 32 * 2**20,
         max_history_bytes: int = 2**30,
+        journal: Journal | None = None,
     ) -> None:
         """Make a hub without channels.
 
@@ -62,9 +79,16 @@ class Hub:
             max_channel_messages: messages of a channel, besides its end.
             max_channel_bytes: bytes of a channel after which it takes its end only.
             max_history_bytes: the same for all channels together.
+            journal: told of every change before any reader is.
         """
         self.channels: dict[str, Channel] = {}
         self.history_bytes = 0
+        self.counts = Counts()
+        self._commands = self.counts.commands
+        self.on_delivered: Callable[[float], object] | None = None
+        """Called once with the seconds from reading messages to having them written to all
+        readers who take them; to be called again, it must be set again."""
+        self._probed_at: float | None = None
         self.dropped = Dropped(_log, "message", clock.seconds)
         self.evicted = Dropped(_log, "channel", clock.seconds)
         self._max_channels = max_channels
@@ -72,9 +96,12 @@ class Hub:
         self._max_channel_bytes = max_channel_bytes
         self._max_history_bytes = max_history_bytes
         self._clock = clock
+        self._journal = journal
         self._failing = Deadlines[Channel](failed_grace)
         self._silent = Deadlines[Channel](idle_timeout)
         self._ended = Deadlines[Channel](retention)
+        self.failing, self.silent, self.ended = self._failing, self._silent, self._ended
+        """Since when a channel's last message is FAILED; when its last came; when it ended."""
         # Who may read on, and before them those of an earlier turn: who asked for it, and the
         # readers of channels that have changed.
         self._ready: dict[Subscription, None] = {}
@@ -98,16 +125,51 @@ class Hub:
                 the last call must say that there are no more, even with no messages.
         """
         now = self._clock.seconds()
+        hundredths = int(now * 100)
         held = self._held
+        changed: dict[Channel, None] = {}
         for message in messages:
-            channel = self._append(message, now)
-            if channel is not None and channel.subscriptions:
-                held[channel] = None
+            channel = self._append(message, now, hundredths)
+            if channel is not None:
+                changed[channel] = None
+        if changed:
+            self.counts.last = now
+            if self.on_delivered is not None and self._probed_at is None:
+                self._probed_at = now
+        if self._journal is not None:
+            self._journal.save(changed)
+        held.update((channel, None) for channel in changed if channel.subscriptions)
         if not more or now - self._held_since > HOLD:
             self._held_since = now
             self._changed.update(held)
             held.clear()
             self._flush()
+
+    def restore(self, channels: Iterable[tuple[Channel, float]]) -> None:
+        """Go on with channels of an earlier hub: the rest of their retention, silence, or grace.
+
+        What the limits have no room for is forgotten.
+
+        Args:
+            channels: each with its age, the seconds since its end, 0 where it has none; the
+                oldest first, and of the others the longest silent.
+        """
+        now = self._clock.seconds()
+        for channel, age in channels:
+            self.channels[channel.id] = channel
+            channel.began = int(now * 100)
+            self.history_bytes += len(channel.log)
+            if channel.end is not None:
+                self._ended.put(channel, now - age)
+                continue
+            self._silent.put(channel, now)
+            if channel.log.endswith(_FAILED_TEXT):
+                self._failing.put(channel, now)
+        while len(self.channels) > self._max_channels and self._evict("max_channels"):
+            pass
+        while self.history_bytes > self._max_history_bytes and self._evict("max_history_bytes"):
+            pass
+        self.expire()
 
     def subscribe(self, channel_id: str, subscription: Subscription) -> None:
         """Follow a channel from the subscription's position on, whether it exists yet or not.
@@ -119,9 +181,13 @@ class Hub:
         """
         subscription.channel = self._channel(channel_id)
         subscription.channel.subscriptions.add(subscription)
+        subscription.since = self._clock.seconds()
+        self.counts.joins(subscription)
 
     def wake(self, subscription: Subscription) -> None:
         """Let a subscription read on: it is new, or its reader takes more again."""
+        if subscription.origin < 0:
+            subscription.origin = subscription.position
         self._ready[subscription] = None
         self._flush()
 
@@ -132,7 +198,9 @@ class Hub:
         """
         channel = subscription.channel
         subscription.waits = True
-        channel.subscriptions.discard(subscription)
+        if subscription in channel.subscriptions:
+            channel.subscriptions.discard(subscription)
+            self.counts.leaves(subscription)
         if not channel.log and not channel.subscriptions:
             self._forget(channel)
 
@@ -153,12 +221,19 @@ class Hub:
         channel = self.channels.get(channel_id)
         if channel is None:
             if len(self.channels) >= self._max_channels and not self._evict("max_channels"):
+                self.counts.limits["max_channels"] += 1
                 raise NoRoom(f"max_channels, which left no room for {channel_id!r}")
             channel = self.channels[channel_id] = Channel(channel_id)
+            channel.began = int(self._clock.seconds() * 100)
         return channel
 
-    def _append(self, message: Message, now: float) -> Channel | None:
+    def _append(self, message: Message, now: float, hundredths: int) -> Channel | None:
         """Add a message; returns the channel if somebody may have something to read in it."""
+        command = message.command
+        try:
+            self._commands[command] += 1
+        except KeyError:
+            self._commands[OTHER] += 1
         try:
             channel = self._channel(message.channel_id)
         except NoRoom as error:
@@ -167,9 +242,9 @@ class Hub:
         if channel.end is not None:
             self.dropped.add("channel ended", f"the end of channel {channel.id!r}")
             return None
-        command = message.command
         if command == FINISHED or self._has_room(channel):
             self.history_bytes += channel.append(message.text)
+            channel.times.append(hundredths - channel.began & _TIMES)
         if command == FINISHED:
             self._end(channel, End.FINISHED, now)
             return channel
@@ -191,6 +266,7 @@ class Hub:
         reached = self._limit_reached(channel)
         if reached is None:
             return True
+        self.counts.limits[reached] += 1
         if not channel.is_full:
             channel.is_full = True
             text = "channel {channel!r} takes only its end any more, by {limit}"
@@ -219,6 +295,7 @@ class Hub:
         for channel in chain(ended, running):
             missed = any(channel.end is None or one.behind for one in channel.subscriptions)
             if not missed and channel is not keep:
+                self.counts.limits[limit] += 1
                 self.evicted.add(limit, f"{limit}, which left no room for {channel.id!r}")
                 self._forget(channel)
                 return True
@@ -227,11 +304,15 @@ class Hub:
     def _close(self, channel: Channel, end: End, now: float) -> None:
         """End a channel that the broker has left open, as if it had said FINISHED."""
         self.history_bytes += channel.append(finished(channel.id).text)
+        channel.times.append(int(now * 100) - channel.began & _TIMES)
         self._end(channel, end, now)
+        if self._journal is not None:
+            self._journal.save((channel,))
         self._changed[channel] = None
 
     def _end(self, channel: Channel, end: End, now: float) -> None:
         channel.end = end
+        self.counts.ends[end.value] += 1
         self._failing.discard(channel)
         self._silent.discard(channel)
         self._ended.put(channel, now)
@@ -240,6 +321,11 @@ class Hub:
     def _forget(self, channel: Channel) -> None:
         if self.channels.get(channel.id) is channel:
             del self.channels[channel.id]
+            if channel.count:
+                end = channel.end and channel.end.value
+                self.counts.forgotten.append(Forgotten(channel.id, end, self._clock.seconds()))
+            if self._journal is not None:
+                self._journal.forget(channel)
             self.history_bytes -= len(channel.log)
             for deadlines in (self._failing, self._silent, self._ended):
                 deadlines.discard(channel)
@@ -259,6 +345,13 @@ class Hub:
                     self._abandon(subscription)
             if waking or self._ready or self._changed:
                 yield
+        if self._probed_at is not None and not self._held:
+            self._delivered(self._probed_at)
+
+    def _delivered(self, read_at: float) -> None:
+        told, self.on_delivered, self._probed_at = self.on_delivered, None, None
+        if told is not None:
+            told(self._clock.seconds() - read_at)
 
     def _next_readers(self) -> None:
         """Let all be woken who may read on now."""

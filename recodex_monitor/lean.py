@@ -41,11 +41,18 @@ class LeanServerProtocol(WebSocketServerProtocol):  # type: ignore[misc]
     def __init__(self) -> None:
         """A connection has no attributes of its own yet, see lean_class."""
 
-    def admit(self, forwarded_for: str, origin: str) -> None:
-        """Called with a handshake's X-Forwarded-For and Origin, empty where it has none.
+    def admit(self, forwarded_for: str, origin: str, target: str) -> None:
+        """Called with a handshake's X-Forwarded-For and Origin, empty without one, and its target.
 
         Raises:
             Refused: the client may not connect.
+        """
+        raise NotImplementedError
+
+    def is_unusual(self, data: bytes) -> None:
+        """Called with a connection's first data where they are no ordinary handshake.
+
+        Where they turn out to be another, it goes to ``begin`` of a new connection.
         """
         raise NotImplementedError
 
@@ -98,19 +105,24 @@ class LeanServerProtocol(WebSocketServerProtocol):  # type: ignore[misc]
         return True
 
     def _handshake_received(self, data: bytes) -> None:
-        limit = self.max_handshake_size
-        request = None if self.data else ordinary(data)
-        if request is not None and request.length <= limit:
+        request = ordinary(data)
+        if request is not None and request.length <= self.max_handshake_size:
             self._answer(request, data)
-        elif len(head := self.data + data) > limit and head.find(b"\r\n\r\n", 0, limit) < 0:
-            self.failHandshake("the request's head is too long", 431)
+        else:
+            self.is_unusual(data)
+
+    def begin(self, data: bytes) -> None:
+        """Take the first data of a connection, when the whole head of a handshake is in them."""
+        request = ordinary(data)
+        if request is not None:
+            self._answer(request, data)
         else:
             self._dataReceived(data)
 
     def _answer(self, request: Handshake, data: bytes) -> None:
         """Open the connection, as Autobahn does after a handshake of its own."""
         try:
-            self.admit(request.forwarded_for, request.origin)
+            self.admit(request.forwarded_for, request.origin, request.target)
         except Refused as refused:
             self.failHandshake(refused.reason, refused.status)
             return
@@ -132,7 +144,8 @@ class LeanServerProtocol(WebSocketServerProtocol):  # type: ignore[misc]
     def onConnect(self, request: ConnectionRequest) -> None:
         """Called by Autobahn with a request that is in order; raises to refuse it."""
         try:
-            self.admit(request.headers.get("x-forwarded-for", ""), request.origin)
+            forwarded_for = request.headers.get("x-forwarded-for", "")
+            self.admit(forwarded_for, request.origin, self.http_request_uri)
         except Refused as refused:
             raise ConnectionDeny(refused.status, refused.reason) from None
 

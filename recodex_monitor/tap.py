@@ -11,23 +11,31 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.internet import TimerService
 from twisted.application.service import Service
-from twisted.internet import defer
+from twisted.internet import defer, threads
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 from twisted.python.components import Componentized
 
-from recodex_monitor import __version__, config
+from recodex_monitor import __version__, config, systemd
+from recodex_monitor.access import Access
 from recodex_monitor.broker import BrokerService, Publish
 from recodex_monitor.clock import TICK, LoopClock
+from recodex_monitor.front import Front
+from recodex_monitor.history import HistoryError
 from recodex_monitor.hub import Hub
+from recodex_monitor.journal import Journal
 from recodex_monitor.log import Log, open_log
 from recodex_monitor.messages import Message
+from recodex_monitor.reception import SPARE_FILES
 from recodex_monitor.transport import PublicPort
-from recodex_monitor.websocket import SPARE_FILES, SubscriberFactory
+
+if TYPE_CHECKING:
+    from recodex_monitor import metrics, status, tls
 
 _log = Logger()
 
@@ -93,6 +101,7 @@ class Monitor(Service):
         self._reactor = reactor
         self._limits = limits = settings.limits
         self._clock = LoopClock(reactor)
+        self._journal = self._make_journal(settings.history)
         self._hub = Hub(
             self._clock,
             retention=settings.channels.retention,
@@ -102,17 +111,73 @@ class Monitor(Service):
             max_channel_messages=limits.max_channel_messages,
             max_channel_bytes=limits.max_channel_bytes,
             max_history_bytes=limits.max_history_bytes,
+            journal=self._journal,
         )
         debug = settings.logger.level == "debug"
         publish = _logging_each(self._hub.publish) if debug else self._hub.publish
         on_exit = self._exit if settings.zeromq.allow_exit else None
-        self._clients = SubscriberFactory(self._hub, limits, self._clock)
-        self._broker = BrokerService(settings.zeromq_uri, limits, publish, on_exit)
-        self._port = PublicPort(settings.websocket_uri, limits, self._clients, reactor)
-        self._ticks = TimerService(
-            TICK, _contained, self._clock.tick, self._hub.expire, self._clients.sweep
+        front = Front(self._hub, limits, self._clock)
+        self._reception = front.reception
+        self._broker = BrokerService(
+            settings.zeromq_uri, limits, publish, on_exit, self._clock.seconds
         )
+        self._certificate, factory = _secured(settings.websocket_tls, front, reactor)
+        self._port = PublicPort(
+            settings.websocket_uri, limits, factory, reactor, systemd.inherited_sockets()
+        )
+        self._status_page = self._make_status_page(settings)
+        heartbeat = systemd.Heartbeat(self._status, reactor.seconds)
+        sweeps = [self._clock.tick, self._hub.expire, *front.sweeps, heartbeat.beat]
+        if self._journal is not None:
+            sweeps.append(self._journal.tick)
+        if self._certificate is not None:
+            sweeps.append(self._certificate.look)
+        self._ticks = TimerService(TICK, _contained, *sweeps)
         self._ticks.clock = reactor
+
+    def _make_status_page(self, settings: config.Settings) -> "status.StatusService | None":
+        if settings.status_uri is None:
+            return None
+        from recodex_monitor import metrics, status, view
+
+        shown = {"version": __version__, **config.shown(settings)}
+        looking = view.View(
+            self._hub,
+            self._reception,
+            self._broker,
+            self._clock,
+            settings=shown,
+            show_addresses=settings.show_addresses,
+        )
+        numbers = metrics.Metrics(looking, __version__)
+        hosts = status.names_of(settings.status_uri, settings.status_hosts)
+        access = Access(hosts, settings.status_token)
+        page = status.Status(looking, access, self._unready, _scraped(numbers))
+
+        def lagged(lag: float) -> None:
+            numbers.lag.observe(max(0, lag))
+            self._hub.on_delivered = numbers.delay.observe
+
+        return status.StatusService(settings.status_uri, page, looking, self._reactor, lagged)
+
+    def _unready(self) -> list[str]:
+        """Why students cannot be served."""
+        why = {
+            "the monitor stops": not self.running,
+            "it does not listen for browsers": not self._port.running,
+            "it does not listen for the broker": not self._broker.running,
+            "the history cannot be saved": self._journal is not None and not self._journal.works,
+        }
+        return [text for text, holds in why.items() if holds]
+
+    def _make_journal(self, history: config.History) -> Journal | None:
+        if history.file is None:
+            return None
+        return Journal(history.file, self._clock, self._in_thread, sync=history.sync)
+
+    def _in_thread(self, work: Callable[[], object], then: Callable[[object], object]) -> None:
+        pool = self._reactor.getThreadPool()
+        threads.deferToThreadPool(self._reactor, pool, work).addCallback(then)
 
     def setServiceParent(self, parent: Any) -> None:
         """Join an application, whose log is from then on the monitor's own."""
@@ -124,19 +189,24 @@ class Monitor(Service):
         """Listen on both sides.
 
         Raises:
-            CannotStart: an address cannot be listened on.
+            CannotStart: an address cannot be listened on, or the history cannot be used.
         """
         _allow_open_files(2 * self._limits.max_connections + SPARE_FILES)
         try:
+            self._restore()
             self._broker.startService()
             self._port.startService()
-        except OSError as error:
+            if self._status_page is not None:
+                self._status_page.startService()
+        except (OSError, HistoryError) as error:
             self._broker.stopService()
+            self._close_journal()
+            why = error.strerror if isinstance(error, OSError) else f"history.file: {error}"
             if not self.log.on_stderr:
-                _log.critical("cannot start: {why}", why=error.strerror)
+                _log.critical("cannot start: {why}", why=why)
             # Where twistd runs this, the interpreter is next to tell of the exception.
             sys.excepthook = _plainly
-            raise CannotStart(error.strerror) from None
+            raise CannotStart(why) from None
         self._ticks.startService()
         self._reactor.callWhenRunning(self._take_signals)
         self._reactor.callWhenRunning(_tame_garbage_collection)
@@ -147,6 +217,8 @@ class Monitor(Service):
             public=_listed(self._port.addresses),
             broker=_listed(self._broker.addresses),
         )
+        if self._status_page is not None:
+            _log.info("its status is at {status}", status=_listed(self._status_page.addresses))
 
     def stopService(self) -> "defer.Deferred[None]":
         """Stop listening, take in and pass on what is there, and send the clients away."""
@@ -155,28 +227,72 @@ class Monitor(Service):
 
     async def _stop(self) -> None:
         _log.info("stopping")
+        systemd.notify(STOPPING=1)
         # A second signal ends the process at once.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         await self._port.stopService()
         self._broker.stopService()
         try:
-            await self._clients.close_all().addTimeout(self._limits.stop_timeout, self._reactor)
+            await self._reception.close_all().addTimeout(self._limits.stop_timeout, self._reactor)
         except defer.TimeoutError:
-            _log.warn("{count} clients had to be cut off", count=len(self._clients.connections))
-            self._clients.abort_all()
+            _log.warn("{count} clients had to be cut off", count=len(self._reception.connections))
+            self._reception.abort_all()
+        if self._status_page is not None:
+            await self._status_page.stopService()
         await self._ticks.stopService()
+        self._close_journal()
         _log.info("stopped")
 
-    def _take_signals(self) -> None:
-        def reopen(*_: object) -> None:
-            self._reactor.callFromThread(self.log.reopen)
+    def _restore(self) -> None:
+        if self._journal is not None:
+            self._hub.restore(self._journal.open())
+            _log.info("goes on with {count} channels", count=len(self._hub.channels))
 
-        signal.signal(signal.SIGHUP, reopen)
+    def _close_journal(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+
+    def _take_signals(self) -> None:
+        def reload(*_: object) -> None:
+            self._reactor.callFromThread(self._reload)
+
+        signal.signal(signal.SIGHUP, reload)
+        systemd.notify(READY=1)
+
+    def _reload(self) -> None:
+        systemd.notify_reloading()
+        self.log.reopen()
+        if self._certificate is not None:
+            self._certificate.reload()
+        systemd.notify(READY=1)
+
+    def _status(self) -> str:
+        channels = self._hub.channels.values()
+        followers = sum(len(channel.subscriptions) for channel in channels)
+        return f"followers: {followers}, channels: {len(channels)}"
 
     def _exit(self) -> None:
         _log.warn("the broker asked the monitor to exit")
         self._reactor.callLater(0, self._reactor.stop)
+
+
+def _secured(
+    settings: config.Tls, front: Front, reactor: Any
+) -> "tuple[tls.Certificate | None, IProtocolFactory]":
+    """What makes the public port's connections: with TLS where it is configured."""
+    if settings == config.Tls():
+        return None, front
+    from recodex_monitor import tls
+
+    certificate = tls.Certificate(settings, reactor.seconds)
+    return certificate, tls.SecureFactory(certificate, front, reactor)
+
+
+def _scraped(numbers: "metrics.Metrics") -> "Callable[[], status.Answer]":
+    from recodex_monitor.status import Answer
+
+    return lambda: Answer(200, numbers.text(), numbers.content_type)
 
 
 def _logging_each(publish: Publish) -> Publish:
@@ -224,7 +340,7 @@ def _allow_open_files(wanted: int) -> None:
         )
 
 
-def _listed(addresses: Iterable[config.Address]) -> str:
+def _listed(addresses: Iterable[config.Endpoint]) -> str:
     return ", ".join(map(str, addresses))
 
 

@@ -4,25 +4,26 @@ Autobahn does the handshake and the frames that come in; what goes out are slice
 channel's log, which is made of finished frames.
 """
 
-import resource
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from recodex_monitor.admission import Admission, Refused
+from recodex_monitor.channel import Subscription
 from recodex_monitor.clock import Clock
 from recodex_monitor.config import Limits
+from recodex_monitor.counts import close_code
 from recodex_monitor.deadlines import Deadlines
-from recodex_monitor.delivery import Delivery
-from recodex_monitor.dropped import Dropped
+from recodex_monitor.delivery import Delivery, ResumableDelivery
+from recodex_monitor.encoding import FRAMES, text_of
+from recodex_monitor.frames import text_frame
+from recodex_monitor.handshake import resume_point
 from recodex_monitor.hub import Hub, NoRoom
 from recodex_monitor.lean import NORMAL, LeanServerProtocol, lean_class
+from recodex_monitor.reception import Reception
 from recodex_monitor.turns import Turns
 
 _log = Logger()
@@ -34,9 +35,6 @@ INTERNAL_ERROR = 1011
 RESTART = 1012
 TRY_LATER = 1013
 
-SPARE_FILES = 100
-"""Open files that are not for clients, nor for telling them that there is no room."""
-
 LONG_REPLAY = 64 * 1024
 """Bytes behind which an answer to a ping may take its time: the client has to read them first."""
 
@@ -46,11 +44,13 @@ class SubscriberProtocol(LeanServerProtocol):
     """A browser's connection; a ``delivery.Client``."""
 
     factory: "SubscriberFactory"
+    kind = "websocket"
 
     kept = (
         "_subscription",
         "_channel_id",
         "_address",
+        "_after",
         "_frames",
         "_paused",
         "_position_when_heard",
@@ -59,6 +59,7 @@ class SubscriberProtocol(LeanServerProtocol):
     _subscription: Delivery | None = None
     _channel_id: str | None = None
     _address: str | None = None
+    _after: str | None = None  # where to resume; None for a client that expects no ids
     _frames = 0  # of data, since the handshake
     _paused = False
     _position_when_heard = 0
@@ -67,7 +68,7 @@ class SubscriberProtocol(LeanServerProtocol):
     def connectionMade(self) -> None:
         """Called by Twisted when a client has connected."""
         super().connectionMade()
-        self.factory.opened(self)
+        self.factory.reception.opened(self)
 
     def connectionLost(self, reason: Any = None) -> None:
         """Called by Twisted when the connection has gone, however."""
@@ -81,14 +82,15 @@ class SubscriberProtocol(LeanServerProtocol):
         if self._subscription is not None:
             self._position_when_heard = self._subscription.position
 
-    def admit(self, forwarded_for: str, origin: str) -> None:
+    def is_unusual(self, data: bytes) -> None:
+        """Let somebody else see what the client wants; see LeanServerProtocol."""
+        self.factory.is_unusual(self, data)
+
+    def admit(self, forwarded_for: str, origin: str, target: str) -> None:
         """Give the client a place, or raise Refused; see LeanServerProtocol."""
-        peer = getattr(self.transport.getPeer(), "host", "")
-        try:
-            self._address = self.factory.admission.admit(peer, forwarded_for, origin or None)
-        except Refused as refused:
-            self.factory.refused.add(refused.reason, refused)
-            raise
+        if "after=" in target:
+            self._after = resume_point(target)
+        self._address = self.factory.reception.admit(self.transport, forwarded_for, origin)
 
     def onOpen(self) -> None:
         """Called by Autobahn after the handshake."""
@@ -120,12 +122,13 @@ class SubscriberProtocol(LeanServerProtocol):
             self._subscribe(payload.decode())
 
     def _subscribe(self, channel_id: str) -> None:
-        delivery = Delivery(self, self.transport.send)
+        delivery = self._delivery()
         delivery.waits = self._paused
+        delivery.reader = self
         try:
             self.factory.hub.subscribe(channel_id, delivery)
         except NoRoom as error:
-            self.factory.refused.add("no room", error)
+            self.factory.reception.refused.add("no room", error)
             self.sendCloseFrame(TRY_LATER, b"too many channels")
             return
         self._subscription = delivery
@@ -133,7 +136,30 @@ class SubscriberProtocol(LeanServerProtocol):
         self._frames = 1
         self.factory.subscribed(self)
         _log.info("{peer} follows {channel!r}", peer=self._address, channel=channel_id)
+        if isinstance(delivery, ResumableDelivery):
+            self._tell(command="SUBSCRIBED", recovered=delivery.resume(self._after or ""))
         self.factory.hub.wake(delivery)
+
+    def _delivery(self) -> Delivery:
+        if self._after is None:
+            return Delivery(self, self.transport.send)
+        return ResumableDelivery(self, self.transport.send, FRAMES)
+
+    def _tell(self, **keys: object) -> None:
+        """Send a message of ours; only clients that resume understand those."""
+        self.transport.write(text_frame(text_of(**keys)))
+        self.sent()
+
+    def sent(self) -> None:
+        """Wait with the next heartbeat; see delivery.Client."""
+        self.factory.sent(self)
+
+    def heartbeat(self) -> None:
+        """Show a client that resumes that the connection is alive."""
+        if self._paused:
+            self.sent()
+        else:
+            self._tell(command="PING")
 
     def finishing(self) -> None:
         """See to it that the client takes its time within bounds; see delivery.Client."""
@@ -141,7 +167,10 @@ class SubscriberProtocol(LeanServerProtocol):
 
     def delivered(self) -> None:
         """Close; see delivery.Client."""
-        if self._subscription is not None and self._subscription.channel.end is not None:
+        end = self._subscription.channel.end if self._subscription is not None else None
+        if end is not None:
+            if self._after is not None:
+                self._tell(command="END", reason=end)
             self.sendCloseFrame(NORMAL)
         else:
             self.sendCloseFrame(RESTART, b"the monitor stops")
@@ -151,7 +180,7 @@ class SubscriberProtocol(LeanServerProtocol):
         self.sendCloseFrame(INTERNAL_ERROR, b"internal error")
 
     def leave(self) -> None:
-        """Close since the monitor stops, once the client has got all that is due."""
+        """Close since the monitor stops; see reception.Guest."""
         if self.state == self.STATE_CONNECTING:
             self.failHandshake("the monitor stops", 503)
         elif self._subscription is None:
@@ -179,7 +208,7 @@ class SubscriberProtocol(LeanServerProtocol):
         self.sendPing()
 
     def cut(self) -> None:
-        """End the connection at once, with what is due."""
+        """End the connection at once; see reception.Guest."""
         self.transport.abortConnection()
 
     def is_alive(self) -> bool:
@@ -203,9 +232,11 @@ class SubscriberProtocol(LeanServerProtocol):
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """Called by Autobahn when the connection has ended, however."""
+        subscription = self._subscription
         self._unsubscribe()
         if self._address is not None:
-            self.factory.admission.release(self._address)
+            self.factory.reception.release(self._address)
+            self.factory.left(self, self._close_code(wasClean), subscription)
         if self._channel_id is not None:
             _log.info(
                 "{peer} of {channel!r} has gone: {why}",
@@ -213,6 +244,16 @@ class SubscriberProtocol(LeanServerProtocol):
                 channel=self._channel_id,
                 why=self._why(wasClean),
             )
+
+    @property
+    def address(self) -> str | None:
+        """The client's; see channel.Reader."""
+        return self._address
+
+    def _close_code(self, was_clean: bool) -> str:
+        if self.localCloseCode is not None and self.closedByMe:
+            return close_code(self.localCloseCode)
+        return close_code(self.remoteCloseCode if was_clean else 1006)
 
     def _why(self, was_clean: bool) -> str:
         if self.localCloseCode is not None and self.closedByMe:
@@ -245,17 +286,26 @@ class SubscriberProtocol(LeanServerProtocol):
 
 
 class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
-    """Makes the connections, knows all of them, and watches over what they owe us."""
+    """Makes the connections that speak WebSocket, and watches over what they owe us."""
 
     noisy = False
 
-    def __init__(self, hub: Hub, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        reception: Reception,
+        limits: Limits,
+        clock: Clock,
+        is_unusual: Callable[[SubscriberProtocol, bytes], None],
+    ) -> None:
         """Make a factory whose connections follow the hub's channels.
 
         Args:
             hub: has the channels.
+            reception: knows all connections and gives places to clients.
             limits: of the connections.
             clock: tells the time.
+            is_unusual: takes connections over, with their first data; see LeanServerProtocol.
         """
         super().__init__(server="", reactor=clock)
         self.setProtocolOptions(
@@ -270,58 +320,36 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
             closeHandshakeTimeout=0,
         )
         self.protocol = lean_class(SubscriberProtocol, self, limits.max_handshake_size)
+        self.is_unusual = is_unusual
         self.hub = hub
         self.limits = limits
-        self.admission = Admission(
-            max_connections=limits.max_connections,
-            max_connections_per_address=limits.max_connections_per_address,
-            trusted_proxies=limits.trusted_proxies,
-            allowed_origins=limits.allowed_origins,
-        )
-        self.refused = Dropped(_log, "client", clock.seconds)
-        self.connections: set[SubscriberProtocol] = set()
+        self.reception = reception
         self._seconds = clock.seconds
-        self._handshaking = Deadlines[SubscriberProtocol](limits.handshake_timeout)
         self._unsubscribed = Deadlines[SubscriberProtocol](limits.subscribe_timeout)
         self._silent = Deadlines[SubscriberProtocol](limits.ping_interval)
         self._pinged = Deadlines[SubscriberProtocol](limits.ping_timeout)
+        self._quiet = Deadlines[SubscriberProtocol](limits.heartbeat)
         self._finishing = Deadlines[SubscriberProtocol](limits.finish_timeout)
         self._closing = Deadlines[SubscriberProtocol](limits.close_timeout)
         self._deadlines = (
-            self._handshaking,
             self._unsubscribed,
             self._silent,
             self._pinged,
+            self._quiet,
             self._finishing,
             self._closing,
         )
         self.sweep = Turns(clock, self._sweep_steps)
         """Sees to the clients whose time is up; call it every second."""
-        self._all_gone: list[Deferred[None]] = []
 
-    def buildProtocol(self, addr: Any) -> SubscriberProtocol | None:
-        """Called by Twisted for a new connection; None closes it at once.
-
-        Twice as many connections as places leaves room to tell the others that there are none.
-        The last descriptors are for the broker: a connection that it cannot accept makes
-        ZeroMQ's thread spin.
-        """
-        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        room = min(2 * self.limits.max_connections, allowed - min(SPARE_FILES, allowed // 4))
-        if len(self.connections) >= room:
-            self.refused.add("no room", "too many connections, those in their handshake included")
-            return None
+    def buildProtocol(self, addr: Any) -> SubscriberProtocol:
+        """Make a connection that waits for a handshake."""
         client: SubscriberProtocol = self.protocol()
         return client
 
-    def opened(self, client: SubscriberProtocol) -> None:
-        """A client has connected."""
-        self.connections.add(client)
-        self._handshaking.put(client, self._seconds())
-
     def handshaken(self, client: SubscriberProtocol) -> None:
         """A client has finished its handshake."""
-        self._handshaking.discard(client)
+        self.reception.asked(client.transport)
         self._unsubscribed.put(client, self._seconds())
 
     def subscribed(self, client: SubscriberProtocol) -> None:
@@ -334,6 +362,10 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
         if client.state == client.STATE_OPEN:
             self._silent.put(client, self._seconds())
 
+    def sent(self, client: SubscriberProtocol) -> None:
+        """A client that expects heartbeats was sent something."""
+        self._quiet.put(client, self._seconds())
+
     def finishing(self, client: SubscriberProtocol) -> None:
         """A client has more to take, and nothing more will come for it."""
         self._finishing.put_once(client, self._seconds())
@@ -343,22 +375,23 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
         self._unsubscribed.discard(client)
         self._silent.discard(client)
         self._pinged.discard(client)
+        self._quiet.discard(client)
         self._closing.put(client, self._seconds())
         self.finishing(client)
 
+    def left(self, client: SubscriberProtocol, code: str, reads: Subscription | None) -> None:
+        """A client with a place has gone, with this close code, and may have had more to come."""
+        self.hub.counts.closed(client.kind, code, reads, self._seconds())
+
     def lost(self, client: SubscriberProtocol) -> None:
         """A client has gone."""
-        self.connections.discard(client)
         for deadlines in self._deadlines:
             deadlines.discard(client)
-        if not self.connections:
-            waiting, self._all_gone = self._all_gone, []
-            for deferred in waiting:
-                deferred.callback(None)
+        self.reception.lost(client)
 
     def _sweep_steps(self) -> Iterator[None]:
         now = self._seconds()
-        for client in chain(self._handshaking.pop_due(now), self._finishing.pop_due(now)):
+        for client in self._finishing.pop_due(now):
             client.cut()
             yield
         for client in self._unsubscribed.pop_due(now):
@@ -374,6 +407,9 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
             self._pinged.put(client, now)
             client.ping()
             yield
+        for client in self._quiet.pop_due(now):
+            client.heartbeat()
+            yield
         for client in self._closing.pop_due(now):
             # One that takes nothing any more is given up by the kernel, see stall_timeout.
             if client.transport.unsent():
@@ -381,19 +417,3 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
             else:
                 client.dropConnection()
             yield
-
-    def close_all(self) -> Deferred[None]:
-        """Send everybody away since the monitor stops; fires when all have gone."""
-        gone: Deferred[None] = Deferred()
-        self._all_gone.append(gone)
-        for client in tuple(self.connections):
-            client.leave()
-        if not self.connections:
-            self._all_gone.remove(gone)
-            gone.callback(None)
-        return gone
-
-    def abort_all(self) -> None:
-        """End what is left of the connections at once."""
-        for client in tuple(self.connections):
-            client.cut()

@@ -1,15 +1,17 @@
-"""Stand-ins with the interface of the real thing, and a browser's side of a WebSocket in memory."""
+"""Stand-ins with the interface of the real thing, and a browser's side in memory."""
 
 import struct
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet import task
+from twisted.internet.interfaces import IPushProducer
 from twisted.test import iosim
+from zope.interface import implementer
 
 from recodex_monitor.config import Limits
+from recodex_monitor.front import Front
 from recodex_monitor.hub import Hub
 from recodex_monitor.messages import Message, parse
-from recodex_monitor.websocket import SubscriberFactory
 
 HANDSHAKE = (
     b"GET /ws?x=1 HTTP/1.1\r\nHost: monitor.example\r\nUpgrade: websocket\r\n"
@@ -52,6 +54,56 @@ def frames(data: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
+def request(path: str, *headers: str, method: str = "GET", version: str = "1.1") -> bytes:
+    """A request as a browser sends it."""
+    lines = (f"{method} {path} HTTP/{version}", "Host: monitor.example", *headers, "", "")
+    return "\r\n".join(lines).encode()
+
+
+class Answer(NamedTuple):
+    """An HTTP answer, or what has come of it.
+
+    Attributes:
+        status: of the answer.
+        headers: by lower-case name.
+        body: what has come of it, out of its chunks.
+        is_whole: nothing more belongs to it.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    is_whole: bool
+
+
+def answer(data: bytes) -> Answer:
+    """What a browser makes of an answer."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    assert len(headers) == len(lines), "a header twice"
+    status = int(first.split()[1])
+    if headers.get("transfer-encoding") == "chunked":
+        return Answer(status, headers, *_unchunked(body))
+    is_whole = len(body) == int(headers.get("content-length", "-1")) or status in (204, 304)
+    return Answer(status, headers, body, is_whole)
+
+
+def _unchunked(data: bytes) -> tuple[bytes, bool]:
+    content = b""
+    while data:
+        length, _, data = data.partition(b"\r\n")
+        size = int(length, 16)
+        content += data[:size]
+        assert data[size : size + 2] == b"\r\n", "half a chunk"
+        data = data[size + 2 :]
+        if not size:
+            assert not data, "more behind the last chunk"
+            return content, True
+    return content, False
+
+
+@implementer(IPushProducer)
 class Transport(iosim.FakeTransport):
     """A transport in memory.
 
@@ -94,14 +146,18 @@ class Transport(iosim.FakeTransport):
 
 
 class Browser:
-    """A client in memory: what it sends goes to a real SubscriberProtocol at once."""
+    """A client in memory: what it sends goes to a real connection's protocol at once."""
 
-    def __init__(self, factory: SubscriberFactory) -> None:
+    def __init__(self, factory: Front) -> None:
         server = factory.buildProtocol(None)
         assert server is not None
-        self.server = server
-        self.transport = Transport(self.server, isServer=True)
-        self.server.makeConnection(self.transport)
+        self.transport = Transport(server, isServer=True)
+        server.makeConnection(self.transport)
+
+    @property
+    def server(self) -> Any:
+        """The protocol of the server's side."""
+        return self.transport.protocol
 
     def send(self, data: bytes) -> None:
         """Let the server receive bytes."""
@@ -113,15 +169,24 @@ class Browser:
         self.transport.stream.clear()
         return taken
 
-    def open(self) -> None:
+    def open(self, query: str = "x=1") -> None:
         """Do the handshake."""
-        self.send(HANDSHAKE)
+        self.send(HANDSHAKE.replace(b"x=1", query.encode()))
         assert self.take().startswith(b"HTTP/1.1 101 ")
 
-    def follow(self, channel_id: str) -> None:
+    def follow(self, channel_id: str, query: str = "x=1") -> None:
         """Do the handshake and send the channel's id."""
-        self.open()
+        self.open(query)
         self.send(frame(TEXT, channel_id.encode()))
+
+    def get(self, path: str, *headers: str, method: str = "GET", version: str = "1.1") -> Answer:
+        """Send a request, and take what is answered to it at once."""
+        self.send(request(path, *headers, method=method, version=version))
+        return answer(self.take())
+
+    def more(self) -> tuple[bytes, bool]:
+        """What has come of the body since the last call, and whether its end has."""
+        return _unchunked(self.take())
 
     def received(self) -> list[tuple[int, bytes]]:
         """The frames since the last call."""
@@ -152,8 +217,17 @@ class Browser:
         return "closed" if self.transport.disconnecting else None
 
 
-def service(**limits: Any) -> tuple[task.Clock, Hub, SubscriberFactory]:
+class Side(Front):
+    """The browsers' side of a monitor."""
+
+    def sweep(self) -> None:
+        """Do what is done every second."""
+        for sweep in self.sweeps:
+            sweep()
+
+
+def service(**limits: Any) -> tuple[task.Clock, Hub, Side]:
     """A hub and its browsers' side on one clock, with these limits of clients."""
     clock = task.Clock()
     hub = Hub(clock)
-    return clock, hub, SubscriberFactory(hub, Limits(**limits), clock)
+    return clock, hub, Side(hub, Limits(**limits), clock)

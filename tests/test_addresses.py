@@ -1,13 +1,18 @@
 """What a socket can be bound to for the hosts of the settings."""
 
+import errno
+import shutil
 import socket
+import stat
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor import addresses
-from recodex_monitor.addresses import resolve
-from recodex_monitor.config import Address
+from recodex_monitor.addresses import bound_file, clear, resolve
+from recodex_monitor.config import Address, SocketFile
 
 
 class ResolveTests(SynchronousTestCase):
@@ -50,3 +55,51 @@ class ResolveTests(SynchronousTestCase):
         """A name that nobody knows, or that cannot be one, is an OSError."""
         for host in ("monitor.invalid", "fe80::1%" + "x" * 70):
             self.assertRaises(OSError, resolve, Address(host, 4567))
+
+
+class FileTests(SynchronousTestCase):
+    """The files of Unix sockets."""
+
+    def setUp(self) -> None:
+        """A path where nothing is; the folders of tests are too long for it."""
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        self.path = Path(folder) / "socket"
+        self.file = SocketFile(str(self.path), "unix")
+
+    def bound(self) -> socket.socket:
+        """A socket that is bound to the path."""
+        made = bound_file(self.file)
+        self.addCleanup(made.close)
+        return made
+
+    def test_mode(self) -> None:
+        """Only its owner and its group may connect."""
+        self.bound()
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o660)
+
+    def test_stale(self) -> None:
+        """What a process has left that has gone is replaced."""
+        self.bound().close()
+        self.assertTrue(self.path.exists())
+        self.bound().listen()
+
+    def test_in_use(self) -> None:
+        """Where somebody listens, however slowly he accepts, the file stays his."""
+        listening = self.bound()
+        listening.listen(0)
+        for _ in range(3):
+            error = self.assertRaises(OSError, clear, self.file)
+            self.assertEqual(error.errno, errno.EADDRINUSE)
+        listening.accept()[0].close()
+
+    def test_no_socket(self) -> None:
+        """What is no socket is left alone."""
+        self.path.write_text("precious")
+        self.assertEqual(self.assertRaises(OSError, clear, self.file).errno, errno.EEXIST)
+        self.assertEqual(self.path.read_text(), "precious")
+
+    def test_no_folder(self) -> None:
+        """Without its folder no file is made."""
+        file = SocketFile(f"{self.path}/socket", "unix")
+        self.assertEqual(self.assertRaises(OSError, bound_file, file).errno, errno.ENOENT)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from recodex_monitor.admission import Admission, Refused
+from recodex_monitor.admission import LOCAL, Admission, Refused
 
 PROXIES = (ip_network("127.0.0.0/8"), ip_network("10.1.0.0/16"), ip_network("::1/128"))
 
@@ -83,8 +83,17 @@ class AddressTests(SynchronousTestCase):
             ("127.0.0.1", "", "127.0.0.1"),
             ("127.0.0.1", "198.51.100.7, nonsense", "127.0.0.1"),
             ("127.0.0.1", "nonsense, 198.51.100.7", "198.51.100.7"),
+            ("127.0.0.1", LOCAL, "127.0.0.1"),
+            ("192.0.2.1", LOCAL, "192.0.2.1"),
         ):
             self.assertEqual(admission().admit(peer, forwarded_for), client, forwarded_for)
+
+    def test_socket_file(self) -> None:
+        """Who comes by a Unix socket is a proxy, which is believed and has no bound itself."""
+        made = admission(an_address=1)
+        self.assertEqual(made.admit(LOCAL, "198.51.100.7"), "198.51.100.7")
+        self.assertRaises(Refused, made.admit, LOCAL, "198.51.100.7")
+        self.assertEqual([made.admit(LOCAL) for _ in range(2)], [LOCAL, LOCAL])
 
     @given(st.text(), st.text())
     def test_any_text(self, peer: str, forwarded_for: str) -> None:

@@ -24,21 +24,47 @@ BELOW = {
     "clock": "",
     "turns": "clock",
     "admission": "",
-    "delivery": "channel",
-    "hub": "channel clock deadlines dropped messages turns",
+    "delivery": "channel encoding",
+    "encoding": "frames",
+    "counts": "channel",
+    "hub": "channel clock counts deadlines dropped messages turns",
     "addresses": "config",
     "log": "config",
-    "broker": "addresses config dropped messages",
+    "peers": "",
+    "words": "",
+    "access": "",
+    "view": "channel clock counts frames hub peers reception words",
+    "metrics": "view",
+    "status": "access config dropped transport view web",
+    "report": "config progress words",
+    "broker": "addresses config dropped messages peers",
     "transport": "addresses config",
     "lean": "admission frames handshake",
-    "websocket": "admission clock config deadlines delivery dropped hub lean turns",
-    "tap": "broker clock config hub log messages transport websocket",
+    "reception": "admission clock config deadlines dropped turns",
+    "websocket": (
+        "channel clock config counts deadlines delivery encoding frames handshake hub lean "
+        "reception turns"
+    ),
+    "eventstream": "clock config deadlines delivery encoding hub turns",
+    "web": "admission clock config deadlines eventstream hub reception turns",
+    "front": "clock config eventstream hub reception web websocket",
+    "systemd": "",
+    "tls": "config",
+    "trouble": "clock",
+    "history": "channel",
+    "disk": "clock history trouble",
+    "sweeping": "clock history trouble turns",
+    "journal": "channel clock disk history sweeping trouble turns",
+    "tap": (
+        "access broker clock config front history hub journal log messages metrics reception "
+        "status systemd tls transport view"
+    ),
     "jobs": "",
     "progress": "",
     "simulate": "jobs progress",
     "watch": "progress",
     "demo": "jobs progress simulate watch",
-    "cli": "config demo simulate tap watch",
+    "cli": "config demo history report simulate tap tls watch",
 }
 """Each module, and those that it may import."""
 
@@ -49,12 +75,19 @@ HEART = (
     "channel",
     "delivery",
     "deadlines",
+    "encoding",
     "clock",
     "turns",
     "admission",
     "config",
     "dropped",
+    "counts",
     "hub",
+    "trouble",
+    "history",
+    "disk",
+    "sweeping",
+    "journal",
 )
 """What could run without Twisted, but for its logger."""
 

@@ -84,3 +84,22 @@ class ReadTests(SynchronousTestCase):
         subscription.read()
         channel.append(b"three")
         self.assertEqual(subscription.behind, 7)
+
+    @settings(max_examples=50)
+    @given(st.lists(st.integers(0, 300) | st.just(CHUNK_SIZE), max_size=200))
+    def test_position(self, sizes: list[int]) -> None:
+        """The end of every message is found by its number, also in a log that came in pieces."""
+        channel, ends = Channel("job"), [0]
+        for number, size in enumerate(sizes):
+            if number % 3:
+                channel.append(b"x" * size)
+            else:
+                channel.extend(text_frame(b"x" * size), 1)
+            ends.append(len(channel.log))
+        self.assertEqual([channel.position(count) for count in range(len(ends))], ends)
+
+    def test_epochs(self) -> None:
+        """Two channels of the same id have different epochs, of characters that need no quoting."""
+        first, second = Channel("job").epoch, Channel("job").epoch
+        self.assertNotEqual(first, second)
+        self.assertRegex(first + second, "^[A-Za-z0-9_-]+$")

@@ -17,6 +17,8 @@ from recodex_monitor.config import (
     ConfigError,
     Logger,
     Settings,
+    SocketFile,
+    Tls,
     Zeromq,
     dump,
     load,
@@ -72,6 +74,12 @@ MISTAKES = (
     ("channels: {retention: .nan}", "1: channels.retention: '.nan' is not a number of seconds"),
     ("channels: {retention: true}", "1: channels.retention: 'true' is not a number of seconds"),
     ("zeromq_uri: tcp://a", "1: zeromq_uri: 'tcp://a' is not an address, write ["),
+    ("zeromq_uri: unix:/a", "1: zeromq_uri: 'unix:/a' is not an address, write ["),
+    ("zeromq_uri: ipc:a", "1: zeromq_uri: 'ipc:a' is not an absolute path, write \"ipc:/PATH\""),
+    ('websocket_uri: "unix:/\\0"', "1: websocket_uri: 'unix:/\\x00' is not an absolute path"),
+    (f"websocket_uri: unix:/{'a' * 107}", "1: websocket_uri: 'unix:/aaa"),
+    ("websocket_tls: x.pem", "1: websocket_tls: 'x.pem' is not a mapping of keys"),
+    ("websocket_tls: {cert: a}", "1: websocket_tls.cert: is not known, there are certificate, "),
     ("zeromq_uri: []", "1: zeromq_uri: a list is not an address, write ["),
     ("zeromq_uri: [a, 1, 2]", "1: zeromq_uri: a list is not an address"),
     ("zeromq_uri: [a b, 1]", "1: zeromq_uri: 'a b' is not a host, use an IP address, "),
@@ -98,6 +106,7 @@ KEYS = {
     "logger": ("file", "level", "max-size", "rotations"),
     "zeromq": ("allow_exit",),
     "channels": ("retention", "failed_grace", "idle_timeout"),
+    "websocket_tls": ("certificate", "key", "chain"),
 }
 ALL_KEYS = ("websocket_uri", "zeromq_uri", *KEYS, *(key for keys in KEYS.values() for key in keys))
 TOKENS = (
@@ -138,6 +147,13 @@ ADDRESSES = st.builds(
     Address, st.just("*") | st.ip_addresses().map(str) | NAMES, st.integers(0, 65535)
 )
 
+PATHS = st.from_regex(r"/[a-zé][^/\0\ud800-\udfff]{0,20}", fullmatch=True)
+
+
+def endpoints(scheme: str) -> st.SearchStrategy[Address | SocketFile]:
+    """Where to listen, for a key that takes sockets' files with this scheme."""
+    return ADDRESSES | st.builds(SocketFile, PATHS, st.just(scheme))
+
 
 def seconds(low: int, high: int) -> st.SearchStrategy[float]:
     """Numbers of seconds, with and without a fraction."""
@@ -146,8 +162,8 @@ def seconds(low: int, high: int) -> st.SearchStrategy[float]:
 
 SETTINGS = st.builds(
     Settings,
-    ADDRESSES,
-    ADDRESSES,
+    endpoints("unix"),
+    endpoints("ipc"),
     st.builds(
         Logger,
         st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1),
@@ -199,10 +215,23 @@ class ParseTests(SynchronousTestCase):
         for host in ("0.0.0.0", "::1", "fe80::1%eth0", "localhost", "a-1_b.example.org.", "*"):
             self.assertEqual(read(f'zeromq_uri: ["{host}", 1]').zeromq_uri, Address(host, 1))
 
+    def test_socket_files(self) -> None:
+        """An address may be a Unix socket's file, with one slash or with three as in a URL."""
+        for slashes in ("/", "///"):
+            made = read(f"{{websocket_uri: 'unix:{slashes}a/b', zeromq_uri: 'ipc:{slashes}c'}}")
+            self.assertEqual(made.websocket_uri, SocketFile("/a/b", "unix"))
+            self.assertEqual(made.zeromq_uri, SocketFile("/c", "ipc"))
+            self.assertEqual(str(made.zeromq_uri), "ipc:/c")
+
+    def test_tls(self) -> None:
+        """TLS has up to three files."""
+        made = read("websocket_tls: {certificate: /c, key: /k, chain: /h}")
+        self.assertEqual(made.websocket_tls, Tls("/c", "/k", "/h"))
+
     def test_ports(self) -> None:
         """A port may be written as a text."""
         for port, number in (("'4567'", 4567), ("0", 0), ("65535", 65535), ("'0'", 0)):
-            self.assertEqual(read(f"zeromq_uri: [a, {port}]").zeromq_uri.port, number)
+            self.assertEqual(read(f"zeromq_uri: [a, {port}]").zeromq_uri, Address("a", number))
 
     def test_encodings(self) -> None:
         """A file may have a byte order mark."""

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from recodex_monitor.frames import CLOSE, PONG, TEXT, lone_frame, text_frame
+from recodex_monitor.frames import CLOSE, PONG, TEXT, lone_frame, spans, text_frame
 from tests.fakes import frame
 
 
@@ -22,6 +22,21 @@ class TextFrameTests(SynchronousTestCase):
         ):
             payload = b"x" * length
             self.assertEqual(text_frame(payload), bytes.fromhex(header) + payload)
+
+
+class SpansTests(SynchronousTestCase):
+    """What is in a log."""
+
+    @given(st.lists(st.sampled_from((0, 1, 125, 126, 300, 65535, 65536)), max_size=6))
+    def test_payloads(self, lengths: list[int]) -> None:
+        """The payloads of frames are found, from any frame's beginning on."""
+        payloads = [bytes([number]) * length for number, length in enumerate(lengths)]
+        frames = [text_frame(payload) for payload in payloads]
+        log = b"".join(frames)
+        for number in range(len(frames) + 1):
+            start = len(b"".join(frames[:number]))
+            self.assertEqual([log[span] for span in spans(log, start)], payloads[number:])
+            self.assertEqual([log[span] for span in spans(log, 0, start)], payloads[:number])
 
 
 class LoneFrameTests(SynchronousTestCase):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from recodex_monitor.handshake import ordinary
+from recodex_monitor.handshake import ordinary, resume_point
 from tests.fakes import HANDSHAKE, Transport
 
 CHROME = (
@@ -102,3 +102,27 @@ class OrdinaryTests(SynchronousTestCase):
         request = ordinary(head)
         if request is not None:
             self.assertEqual(request.answer, by_autobahn(head[: request.length]))
+
+
+class ResumePointTests(SynchronousTestCase):
+    """Where a client resumes."""
+
+    def test_query(self) -> None:
+        """The first ``after`` of the query counts, decoded; one without a value is empty."""
+        for target, after in (
+            ("/ws?after=a%3A1", "a:1"),
+            ("/?x=1&after=a:1&after=b:2", "a:1"),
+            ("/?after=", ""),
+            ("/?after", ""),
+            ("/?hereafter=a:1", None),
+            ("/after=a:1", None),
+            ("/?" + "x&" * 200 + "after=a:1", None),
+            ("http://[/?after=a:1", None),
+        ):
+            self.assertEqual(resume_point(target), after, target)
+
+    def test_ordinary_handshake(self) -> None:
+        """A recognised handshake tells the path with its query."""
+        request = ordinary(CHROME)
+        assert request is not None
+        self.assertEqual(request.target, "/ws?after=")

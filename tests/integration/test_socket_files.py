@@ -1,0 +1,180 @@
+"""Both sides on Unix sockets instead of ports."""
+
+import asyncio
+import shutil
+import signal
+import socket
+import stat
+import tempfile
+import time
+from pathlib import Path
+
+import websockets
+import yaml
+from twisted.internet.protocol import ServerFactory
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from recodex_monitor.addresses import bound_file
+from recodex_monitor.config import Limits, SocketFile
+from recodex_monitor.transport import PublicPort
+from tests.integration.proxies import Follower, Nginx, NotOk, lines
+from tests.integration.support import Broker, Monitor
+
+
+class SocketFileTests(SynchronousTestCase):
+    """A monitor that listens on two files."""
+
+    def setUp(self) -> None:
+        """A monitor that is configured and not running."""
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.monitor = Monitor(str(self.folder))
+        self.browsers, self.broker = self.folder / "browsers", self.folder / "broker"
+        self.addCleanup(self.stop)
+
+    def stop(self) -> None:
+        """End the monitor, if it has been started."""
+        if hasattr(self.monitor, "process"):
+            self.monitor.stop()
+
+    def start(self, **limits: object) -> None:
+        """Run the monitor."""
+        settings = yaml.safe_load(self.monitor.config.read_text())
+        settings["websocket_uri"] = f"unix:{self.browsers}"
+        settings["zeromq_uri"] = f"ipc:{self.broker}"
+        self.monitor.broker = f"ipc://{self.broker}"
+        self.monitor.configure(**{**settings, "limits": limits})
+        self.monitor.start()
+
+    def play(self, *commands: bytes) -> None:
+        """Send a job's messages."""
+        broker = Broker(self.monitor.broker)
+        for command in commands:
+            broker.send(b"job", command)
+        broker.close()
+
+    async def follow(self) -> list[str]:
+        """All messages of the job."""
+        path = str(self.browsers)
+        async with websockets.unix_connect(path, uri="ws://localhost/") as client:
+            await client.send("job")
+            return [str(text) async for text in client]
+
+    def test_job(self) -> None:
+        """Messages come in by one file and go out by the other."""
+        self.start()
+        self.assertIn(f"on unix:{self.browsers} for browsers", self.monitor.logged())
+        self.assertIn(f"and ipc:{self.broker} for the broker", self.monitor.logged())
+        self.play(b"STARTED", b"FINISHED")
+        texts = asyncio.run(self.follow())
+        self.assertEqual(texts, ['{"command": "STARTED"}', '{"command": "FINISHED"}'])
+
+    def test_files(self) -> None:
+        """The files are for the owner and the group, and go when the monitor stops."""
+        self.start()
+        for file in (self.browsers, self.broker):
+            self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o660)
+        self.monitor.stop()
+        self.assertFalse(self.browsers.exists() or self.broker.exists())
+
+    def test_killed(self) -> None:
+        """What a monitor that was killed has left does not keep the next one from starting."""
+        self.start()
+        self.monitor.stop(signal.SIGKILL)
+        self.assertTrue(self.browsers.exists() and self.broker.exists())
+        self.start()
+        self.play(b"FINISHED")
+        self.assertEqual(asyncio.run(self.follow()), ['{"command": "FINISHED"}'])
+
+    def test_second_monitor(self) -> None:
+        """A second monitor does not start, says why, and takes nothing from the first."""
+        self.start()
+        second = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, second)
+        for key, who in (("zeromq_uri", "the broker"), ("websocket_uri", "browsers")):
+            other = Monitor(second)
+            settings = yaml.safe_load(other.config.read_text())
+            settings[key] = yaml.safe_load(self.monitor.config.read_text())[key]
+            other.configure(**settings)
+            _, errors = other.launch().communicate(timeout=20)
+            self.assertIn(f"cannot listen for {who} on {settings[key]}: Address already", errors)
+        self.play(b"FINISHED")
+        self.assertEqual(asyncio.run(self.follow()), ['{"command": "FINISHED"}'])
+
+    def test_stop_loses_nothing(self) -> None:
+        """What the broker has sent when the monitor stops still comes to its followers."""
+        self.start()
+        count = 2000
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(self.browsers))
+            client.settimeout(10)
+            client.sendall(b"GET /events/job HTTP/1.1\r\nHost: a\r\n\r\n")
+            broker = Broker(self.monitor.broker)
+            for number in range(count):
+                broker.send(b"job", b"TASK", str(number).encode(), b"COMPLETED")
+            self.monitor.process.send_signal(signal.SIGTERM)
+            data = b"".join(iter(lambda: client.recv(65536), b""))
+            broker.close()
+        self.assertEqual(self.monitor.process.wait(10), 0)
+        self.assertEqual(data.count(b'"TASK"'), count)
+
+    def test_stalled_reader(self) -> None:
+        """Who takes nothing any more, and answers no ping, is cut."""
+        self.start(ping_interval=1, ping_timeout=1)
+        with socket.socket(socket.AF_UNIX) as stalled:
+            stalled.connect(str(self.browsers))
+            stalled.sendall(
+                b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+                b"\x81\x83\0\0\0\0job"
+            )
+            for _ in range(5):
+                self.play(*[b"x" * 60_000] * 20)
+            deadline = time.monotonic() + 10
+            while "has gone" not in self.monitor.logged() and time.monotonic() < deadline:
+                time.sleep(0.1)
+        self.assertIn("local of 'job' has gone: the connection was lost", self.monitor.logged())
+
+    def test_taken_over(self) -> None:
+        """A socket that systemd has opened for the file is listened on, and the file stays."""
+        file = SocketFile(str(self.browsers), "unix")
+        reactor = MemoryReactorClock()
+        public = PublicPort(file, Limits(), ServerFactory(), reactor, [bound_file(file)])
+        public.startService()
+        self.assertEqual((public.addresses, len(reactor.getReaders())), ([file], 1))
+        stopped = public.stopService()
+        reactor.advance(1)
+        self.successResultOf(stopped)
+        self.assertTrue(self.browsers.exists())
+
+    def test_nginx(self) -> None:
+        """The sample for nginx reaches it too, and clients are counted by their own addresses."""
+        if why := Nginx.missing():
+            raise SkipTest(why)
+        self.start(max_connections_per_address=2, trusted_proxies=[])
+        self.folder.chmod(0o711)
+        self.browsers.chmod(0o666)  # since nginx is in no group of ours here
+        proxy = Nginx(str(self.folder / "nginx"), self.monitor)
+        proxy.backend = f"unix:{self.browsers}"
+        self.addCleanup(proxy.stop)
+        proxy.start()
+        follower = Follower(proxy, "job")
+        self.play(b"STARTED", b"FINISHED")
+        asyncio.run(follower.by_socket())
+        self.assertEqual([one["command"] for one in follower.got], ["STARTED", "FINISHED"])
+        self.assertEqual(asyncio.run(self.count(proxy, "127.0.0.2")), 2)
+
+    async def count(self, proxy: Nginx, peer: str) -> int:
+        """How many event streams an address gets."""
+        streams = [lines(proxy, "/events/other", (), peer) for _ in range(4)]
+        count = 0
+        for stream in streams:
+            try:
+                await anext(stream)
+                count += 1
+            except NotOk:
+                pass
+        for stream in streams:
+            await stream.aclose()  # type: ignore[attr-defined]
+        return count
