@@ -132,7 +132,7 @@ class SocketFileTests(SynchronousTestCase):
             for _ in range(5):
                 self.play(*[b"x" * 60_000] * 20)
             deadline = time.monotonic() + 10
-            while "has gone" not in self.monitor.logged() and time.monotonic() < deadline:
+            while "'job' has gone" not in self.monitor.logged() and time.monotonic() < deadline:
                 time.sleep(0.1)
         self.assertIn("local of 'job' has gone: the connection was lost", self.monitor.logged())
 
