@@ -218,6 +218,11 @@ class CommandTests(SynchronousTestCase):
         self.assertIn("recodex-monitor", helped.stdout)
 
     def test_shipped_configuration(self) -> None:
-        """The configuration of installed systems has no mistakes."""
-        shipped = Path(__file__).parents[2] / "install" / "config.yml"
-        self.assertEqual(run("check", "-c", str(shipped)).stderr, "")
+        """The configuration of installed systems has no mistakes, where its folder is there."""
+        shipped = (Path(__file__).parents[2] / "install" / "config.yml").read_text()
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        config = folder / "config.yml"
+        config.write_text(shipped.replace("/var/lib/recodex-monitor", str(folder)))
+        self.assertIn(str(folder), config.read_text())
+        self.assertEqual(run("check", "-c", str(config)).stderr, "")
