@@ -85,6 +85,7 @@ class Journal:
         self._closing.callback(os.close, lock)
         self._closing.callback(self._db.close)
         self._closing.callback(self._disk.close)
+        self._closing.callback(self._sweeping.stop)
         self._closing.callback(self._save_rest)
         self._channels, self._records = loaded.last_channel, loaded.last_record
         for number, size in loaded.dead.items():

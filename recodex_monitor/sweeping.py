@@ -1,14 +1,13 @@
 """Sweeping a history: what no channel needs is taken out, small records are put together."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from twisted.logger import Logger
 
 from recodex_monitor.clock import Clock
 from recodex_monitor.history import INSERT, pack, unpack
 from recodex_monitor.trouble import Trouble
-from recodex_monitor.turns import Turns
 
 _log = Logger()
 
@@ -24,8 +23,8 @@ CHANNEL_BYTES = 256
 SMALL_BYTES, SMALL_RECORDS = 4096, 2000
 """Records of fewer bytes are put together when there are so many, since a start reads them all."""
 
-STEP_BYTES, STEP_RECORDS = 128 * 1024, 200
-"""What a step looks at and puts together, in about 2 ms."""
+STEP_BYTES, STEP_RECORDS = 64 * 1024, 100
+"""What a step looks at and puts together, in less than a millisecond."""
 
 _SELECT = "SELECT id, heads, data, crc FROM log WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
 _DELETE = "DELETE FROM log WHERE id >= ? AND id <= ?"
@@ -44,11 +43,11 @@ class Sweeping:
         self.living_bytes = 0
         self.small = SMALL_RECORDS
         self._db = db
+        self._clock = clock
         self._dead: set[int] = set()
         self._dead_bytes = 0
         self._together = 0
-        self._sweep: Iterator[None] | None = None
-        self._turns = Turns(clock, lambda: self._sweep or iter(()))
+        self._sweep: Generator[None] | None = None
         self._trouble = Trouble(
             _log, clock, "cannot take old channels out of the history", "the history is swept again"
         )
@@ -67,10 +66,22 @@ class Sweeping:
         elif self.small >= SMALL_RECORDS:
             # What is dead stays: of a channel that goes, the first entry must go first.
             self._sweep = self._steps(self._together, last, frozenset(), 0)
-        self._turns()
+        self._go()
         return self._sweep is not None
 
-    def _steps(self, at: int, end: int, going: frozenset[int], size: int) -> Iterator[None]:
+    def stop(self) -> None:
+        """Do no more."""
+        if self._sweep is not None:
+            self._sweep.close()
+
+    def _go(self) -> None:
+        """Do a step, and the next one after whatever else there is to do."""
+        if self._sweep is not None:
+            next(self._sweep, None)
+        if self._sweep is not None:
+            self._clock.callLater(0, self._go)
+
+    def _steps(self, at: int, end: int, going: frozenset[int], size: int) -> Generator[None]:
         self.small = 0
         try:
             while at < end:

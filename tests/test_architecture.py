@@ -53,7 +53,7 @@ BELOW = {
     "trouble": "clock",
     "history": "channel",
     "disk": "clock history trouble",
-    "sweeping": "clock history trouble turns",
+    "sweeping": "clock history trouble",
     "journal": "channel clock disk history sweeping trouble turns",
     "tap": (
         "access broker clock config front history hub journal log messages metrics reception "
