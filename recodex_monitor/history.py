@@ -315,7 +315,7 @@ def _require_writable(file: str) -> None:
                 continue
             raise HistoryError(f"cannot write {place}: {error.strerror}") from None
         if not os.access(place, os.W_OK):
-            raise HistoryError(f"cannot write {place}")
+            raise HistoryError(f"cannot write {place}: no permission, or a read-only disk")
 
 
 @contextmanager
@@ -336,7 +336,9 @@ def _plainly(file: str) -> Iterator[None]:
     except (sqlite3.Error, ValueError, TypeError) as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
         if code in _UNWRITABLE:
-            text = f"cannot write {file}: {error}"
+            # SQLite calls it an error of the disk where a full one has no room to begin.
+            full = os.statvfs(os.path.dirname(file)).f_bavail == 0
+            text = f"cannot write {file}: {'no space left on the disk' if full else error}"
         elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             text = f"{file} is in use by another program"
         elif code == sqlite3.SQLITE_NOTADB:

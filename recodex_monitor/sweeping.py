@@ -26,6 +26,9 @@ SMALL_BYTES, SMALL_RECORDS = 4096, 2000
 STEP_BYTES, STEP_RECORDS = 64 * 1024, 100
 """What a step looks at and puts together, in less than a millisecond."""
 
+PAUSE = 4
+"""Times as long as for a step that a sweep waits before the next one."""
+
 _SELECT = "SELECT id, heads, data, crc FROM log WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
 _DELETE = "DELETE FROM log WHERE id >= ? AND id <= ?"
 
@@ -47,7 +50,7 @@ class Sweeping:
         self._dead: set[int] = set()
         self._dead_bytes = 0
         self._together = 0
-        self._sweep: Generator[None] | None = None
+        self._sweep: Generator[None, None, None] | None = None
         self._trouble = Trouble(
             _log, clock, "cannot take old channels out of the history", "the history is swept again"
         )
@@ -75,13 +78,16 @@ class Sweeping:
             self._sweep.close()
 
     def _go(self) -> None:
-        """Do a step, and the next one after whatever else there is to do."""
+        """Do a step, and the next one after a pause."""
+        began = self._clock.seconds()
         if self._sweep is not None:
             next(self._sweep, None)
         if self._sweep is not None:
-            self._clock.callLater(0, self._go)
+            self._clock.callLater(PAUSE * (self._clock.seconds() - began), self._go)
 
-    def _steps(self, at: int, end: int, going: frozenset[int], size: int) -> Generator[None]:
+    def _steps(
+        self, at: int, end: int, going: frozenset[int], size: int
+    ) -> Generator[None, None, None]:
         self.small = 0
         try:
             while at < end:

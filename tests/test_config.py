@@ -15,6 +15,7 @@ from recodex_monitor.config import (
     Address,
     Channels,
     ConfigError,
+    History,
     Logger,
     Settings,
     SocketFile,
@@ -58,6 +59,8 @@ MISTAKES = (
     ("logger: {", "1: is not YAML: "),
     ("logger: *name", "1: is not YAML: found undefined alias"),
     ("# é é é é é é\n# é é é é\n# é\nlogger: \x01", "4: is not YAML: "),
+    ("history: {file: [a]}", "1: history.file: a list is not a text, write it in quotes"),
+    ("history: {sync: 1}", "1: history.sync: '1' is neither true nor false"),
     ("zeromq: {allow_exit: 1}", "1: zeromq.allow_exit: '1' is neither true nor false"),
     ("logger: {file: 1}", "1: logger.file: '1' is not a text, write it in quotes"),
     ("logger: {file: ''}", "1: logger.file: '' is not a text"),
@@ -106,6 +109,7 @@ KEYS = {
     "logger": ("file", "level", "max-size", "rotations"),
     "zeromq": ("allow_exit",),
     "channels": ("retention", "failed_grace", "idle_timeout"),
+    "history": ("file", "sync"),
     "websocket_tls": ("certificate", "key", "chain"),
 }
 ALL_KEYS = ("websocket_uri", "zeromq_uri", *KEYS, *(key for keys in KEYS.values() for key in keys))
@@ -205,6 +209,8 @@ class ParseTests(SynchronousTestCase):
         """The keys that the original does not have are read too."""
         text = "zeromq: {allow_exit: yes}\nchannels: {retention: 1, failed_grace: 2.5}"
         self.assertEqual(read(text), Settings(zeromq=Zeromq(True), channels=Channels(1, 2.5, 3600)))
+        text = "history: {file: history.db, sync: yes}"
+        self.assertEqual(read(text), Settings(history=History("history.db", True)))
 
     def test_level_in_capitals(self) -> None:
         """A level may be written in capitals."""

@@ -23,7 +23,7 @@ class DiskTests(SynchronousTestCase):
         self.patch(disk, "CHECKPOINT", 100_000)
         self.patch(disk, "FULL", 300_000)
         self.monitor = Monitor(folder(self), Clock()).start()
-        self.addCleanup(self.monitor.journal.close)
+        self.addCleanup(self.monitor.close)
         self.threads: list[tuple[Work, Then]] = []
         self.monitor.journal._disk._in_thread = lambda work, then: self.threads.append((work, then))
         self.synced = 0

@@ -198,7 +198,9 @@ class WrongFileTests(FileTestCase):
         self.assert_refused("is in use by another monitor")
         self.assertRaises(InUse, history.check, str(self.file))
         first.close()
-        self.journal().open()
+        second = self.journal()
+        second.open()
+        second.close()
 
     def test_by_another_name(self) -> None:
         """A symbolic link is the file to which it leads."""

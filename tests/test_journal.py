@@ -70,6 +70,7 @@ class Monitor:
         times = {"retention": RETENTION, "failed_grace": GRACE, "idle_timeout": IDLE}
         self.hub = Hub(clock, journal=self.journal, **{**times, **bounds})
         self.bounds = bounds
+        self.others: list[Monitor] = []
 
     def start(self) -> "Monitor":
         """Open the file and go on with what is in it."""
@@ -96,7 +97,15 @@ class Monitor:
                 shutil.copy(file, folder)
         other = Monitor(folder, self.clock, **self.bounds)
         other.wall, other.boot = self.wall, self.boot
+        self.others.append(other)
         return other
+
+    def close(self) -> None:
+        """Close its file and those of the monitors that came after it."""
+        for one in (*self.others, self):
+            one.journal.close()
+        for other in self.others:
+            other.close()
 
     def state(self) -> State:
         """What is in its channels."""
@@ -110,13 +119,11 @@ class JournalTestCase(SynchronousTestCase):
         """Make it."""
         self.clock = Clock()
         self.monitor = Monitor(folder(self), self.clock).start()
-        self.addCleanup(self.monitor.journal.close)
+        self.addCleanup(self.monitor.close)
 
     def killed(self) -> Monitor:
         """The monitor that is started after a kill."""
-        other = self.monitor.after_kill().start()
-        self.addCleanup(other.journal.close)
-        return other
+        return self.monitor.after_kill().start()
 
 
 class SaveTests(JournalTestCase):
@@ -448,7 +455,7 @@ class Machine(RuleBasedStateMachine):
             return
         other = self.monitor.after_kill()
         found = {one.number: one for one, _ in other.journal.open()}
-        other.journal.close()
+        other.close()
         gone = set(self.monitor.journal._forgotten)
         kept: list[Channel] = [one for number, one in found.items() if number not in gone]
         assert state(kept) == self.monitor.state()

@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 from recodex_monitor.cli import main
+from recodex_monitor.counts import Cut, Forgotten
 
 FILE_VARIABLE = "RECODEX_MONITOR_COUNTS"
 """The environment variable that names the file."""
@@ -39,10 +40,14 @@ class Pauses:
             self.count += 1
 
 
+RECORDS = (Cut, Forgotten)
+"""What is remembered of those that have gone: so many of each, and no more."""
+
+
 def objects() -> Counter[str]:
     """How many objects of the monitor's own classes are alive, by class."""
     gc.collect()
-    kinds = map(type, gc.get_objects())
+    kinds = (type(one) for one in gc.get_objects() if not isinstance(one, RECORDS))
     # Some classes elsewhere have a property for their module.
     return Counter(one.__name__ for one in kinds if "recodex_monitor" in str(one.__module__))
 
