@@ -166,12 +166,8 @@ class Web:
         self._reception = reception
         self._limits = limits
         self._seconds = clock.seconds
-        self._files = {
-            path: read_file(FOLDER / name)
-            for path, name in _FILES.items()
-            if (FOLDER / name).exists()
-        }
-        self._watch_page = read_file(FOLDER / _WATCH) if (FOLDER / _WATCH).exists() else None
+        self._files = {path: read_file(FOLDER / name) for path, name in _FILES.items()}
+        self._watch_page = read_file(FOLDER / _WATCH)
         self._finishing = Deadlines[Connection](limits.finish_timeout)
         self._roots: dict[bytes, Callable[[Any, str], None]] = {
             b"/events/": self._events,
@@ -262,8 +258,6 @@ class Web:
             raise Refused(400, "not a channel id") from None
 
     def _watch(self, request: Any, channel_id: str) -> None:
-        if self._watch_page is None:
-            raise Refused(404, "not found")
         _send_file(request, self._watch_page)
 
     def _events(self, request: Any, channel_id: str) -> None:

@@ -228,13 +228,16 @@ class CannotStartTests(SynchronousTestCase):
             file = monitor.folder / "history.db"
             self.configured(monitor, file)
             monitor.start()
+            with connected_broker(monitor) as broker:
+                broker.send_all([(b"job", b"TASK", b"x" * 1000, b"COMPLETED")] * 50)
+                asyncio.run(read(monitor, "job", 50))
             monitor.stop()
             for version in (VERSION + 1, VERSION):
                 with closing(sqlite3.connect(file)) as db:
                     db.execute(f"PRAGMA user_version = {version}")
                 if version != VERSION:
                     self.assert_refused(monitor, f"{file} is of a newer monitor")
-            file.write_bytes(file.read_bytes()[:5000])
+            file.write_bytes(file.read_bytes()[:-5000])
             self.assert_refused(monitor, f"{file} is damaged")
             self.configured(monitor, monitor.folder / "missing" / "history.db")
             self.assert_refused(monitor, "cannot write ")
