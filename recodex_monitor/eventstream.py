@@ -68,11 +68,12 @@ class Stream:
     kind: ClassVar[str]
     _encoding: ClassVar[Encoding]
     _level: ClassVar[Any]  # of lines in the log
-    _deadlines: Deadlines["Stream"]
     _delivery: ResumableDelivery | None = None
     _finished = False
 
-    def __init__(self, streams: Streams, request: Any, channel_id: str) -> None:
+    def __init__(
+        self, streams: Streams, request: Any, channel_id: str, deadlines: Deadlines["Stream"]
+    ) -> None:
         """Follow nothing yet.
 
         Args:
@@ -80,10 +81,12 @@ class Stream:
             request: a ``twisted.web.http.Request`` of which nothing is answered but the headers,
                 on a ``web.Connection``.
             channel_id: of the channel.
+            deadlines: those of the Streams' in which it will stand.
         """
         self.transport = request
         self._streams = streams
         self._channel_id = channel_id
+        self._deadlines = deadlines
         self.address: str | None = request.channel.address
 
     def begin(self, after: str) -> None:
@@ -96,10 +99,12 @@ class Stream:
         delivery.reader = self
         self._streams.hub.subscribe(self._channel_id, delivery)
         self._delivery = delivery
+        connection = self.transport.channel
+        connection.stream = self
         text = "{peer} follows {channel!r}"
         _log.emit(self._level, text, peer=self.address, channel=self._channel_id)
         # The request's own method would leave a cycle behind a connection that is lost.
-        self.transport.channel.registerProducer(self, True)
+        connection.registerProducer(self, True)
         self._opened(delivery, delivery.resume(after))
         self._streams.hub.wake(delivery)
 
@@ -116,7 +121,7 @@ class Stream:
         raise NotImplementedError
 
     def due(self) -> None:
-        """The time has come for which the stream stands in one of the Streams' deadlines."""
+        """The stream's time in its deadlines is over."""
         raise NotImplementedError
 
     def delivered(self) -> None:
@@ -184,8 +189,11 @@ class EventStream(Stream):
     _encoding = EVENTS
     _level = LogLevel.info
 
+    def __init__(self, streams: Streams, request: Any, channel_id: str) -> None:
+        """Follow nothing yet; see Stream."""
+        super().__init__(streams, request, channel_id, streams.silent)
+
     def _opened(self, delivery: ResumableDelivery, recovered: bool) -> None:
-        self._deadlines = self._streams.silent
         if recovered and delivery.channel.end is not None and not delivery.behind:
             # After any other answer an EventSource connects again.
             self.transport.setResponseCode(204)
@@ -234,8 +242,7 @@ class Snapshot(Stream):
             channel_id: see Stream.
             wait: seconds for which a message is waited for, MAX_WAIT at most.
         """
-        super().__init__(streams, request, channel_id)
-        self._deadlines = streams.waiting[wait]
+        super().__init__(streams, request, channel_id, streams.waiting[wait])
 
     def begin(self, after: str) -> None:
         """Follow the channel, unless nobody has heard of it and it is not to be waited for."""

@@ -89,7 +89,7 @@ class Connection(http.HTTPChannel):
     Attributes:
         web: answers.
         address: of the client that has a place; None without one.
-        stream: that is the answer; None for other answers.
+        stream: that is the answer, once it follows its channel; None for other answers.
         has_body: the request has a body, which is not read.
     """
 
@@ -196,6 +196,7 @@ class Web:
 
     def received(self, request: Any) -> None:
         """Answer a request, whatever it is."""
+        connection = request.channel
         request.setHeader(b"Date", http.datetimeToString())
         request.setHeader(b"X-Content-Type-Options", b"nosniff")
         try:
@@ -207,8 +208,8 @@ class Web:
             self._fail(request, 503)
         except Exception:
             _log.failure("answering a request failed")
-            if request.startedWriting:
-                request.channel.cut()
+            if request.startedWriting or connection.stream is not None:
+                connection.cut()
             else:
                 self._fail(request, 500)
 
@@ -313,12 +314,10 @@ def _begin(request: Any, stream: Stream, after: bytes) -> None:
     # Nginx would hold back what comes slowly, for its buffers to fill or to compress it.
     request.setHeader(b"X-Accel-Buffering", b"no")
     request.setHeader(b"Content-Encoding", b"identity")
-    connection = request.channel
     if request.method == b"HEAD":
         request.finish()
     else:
         stream.begin(after.decode("latin-1"))
-        connection.stream = stream
 
 
 def _argument(request: Any, name: bytes) -> bytes:

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from recodex_monitor.access import Access
 from recodex_monitor.config import ConfigError, parse
 from recodex_monitor.peers import Peers
-from recodex_monitor.status import MAX_BODY, MAX_CONNECTIONS, Answer, Status
+from recodex_monitor.status import MAX_BODY, MAX_CONNECTIONS, Answer, Connection, Status
 from recodex_monitor.view import View
 from tests.fakes import Answer as Got
 from tests.fakes import Transport, answer, message, service
@@ -60,6 +60,7 @@ class StatusTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Make it."""
         self.clock, self.hub, side = service()
+        self.patch(Connection, "callLater", staticmethod(self.clock.callLater))
         broker = Broker(Peers(self.clock.seconds))
         self.view = View(self.hub, side.reception, broker, self.clock, settings={})
         self.why: list[str] = []

@@ -3,6 +3,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.config import Limits
+from recodex_monitor.eventstream import EventStream
 from recodex_monitor.web import FOLDER, Web
 from tests.fakes import Answer, Browser, answer, message, request, service
 
@@ -139,6 +140,20 @@ class AnswerTests(WebTestCase):
         found = self.get("/")
         self.assertEqual((found.status, found.is_whole), (500, True))
         self.assertNotIn(b"secret", found.body)
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
+    def test_bug_in_a_stream(self) -> None:
+        """A stream that cannot begin is cut, and leaves nothing behind."""
+
+        def opened(*_: object) -> None:
+            raise KeyError
+
+        self.patch(EventStream, "_opened", opened)
+        browser = Browser(self.factory)
+        browser.send(request("/events/x"))
+        self.assertEqual(browser.ended, "aborted")
+        browser.lose()
+        self.assertEqual(set(self.hub.channels), {"job"})
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
 
     def test_bug_within_an_answer(self) -> None:

@@ -118,8 +118,12 @@ class CauseTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """A page of another origin is refused, and so is one too many: both are told."""
-        limits = {"max_connections": 1, "allowed_origins": ["https://good.example"]}
-        with monitored(limits=limits) as (monitor, port), follow(monitor, "job"):
+        limits = {"max_connections": 2, "allowed_origins": ["https://good.example"]}
+        with (
+            monitored(limits=limits) as (monitor, port),
+            follow(monitor, "job"),
+            follow(monitor, "job"),
+        ):
             for origin in ("https://bad.example", "https://good.example"):
                 with self.assertRaises(InvalidStatus):
                     connect(monitor.url, proxy=None, origin=Origin(origin))
