@@ -57,10 +57,16 @@ class Client:
 
 
 class Player:
-    """Plays one capture into one monitor."""
+    """Plays one capture into one monitor.
 
-    def __init__(self, monitor: Monitor) -> None:
+    Attributes:
+        remembered: what was saved when the monitor was stopped, and the recorded one had forgotten.
+    """
+
+    def __init__(self, monitor: Monitor, *, has_history: bool = False) -> None:
         self.monitor = monitor
+        self.has_history = has_history
+        self.remembered: list[str] = []
         self.clients: dict[str, Client] = {}
         self.brokers: dict[int, Broker] = {}
         self.broker_of_peer: dict[int, int] = {}
@@ -103,6 +109,8 @@ class Player:
             await asyncio.to_thread(self.monitor.start)
         else:
             await self.settle()
+            if self.has_history:
+                self.remembered = max((one.due for one in self.clients.values()), key=len)
             number = getattr(signal, record["signal"])
             await asyncio.to_thread(self.monitor.stop, number)
 
@@ -129,6 +137,7 @@ class Player:
         if record["event"] == "open":
             await self.settle()
             client = self.clients[record["client"]] = Client()
+            client.due += self.remembered
             await client.follow(self.monitor.url, decoded(record["channel"]).decode())
         elif record["event"] == "text":
             self.clients[record["client"]].due.append(record["text"])
@@ -139,12 +148,12 @@ class Player:
 class CaptureTests(SynchronousTestCase):
     """Every capture, in every way of running a monitor."""
 
-    def play_all(self, way: str) -> None:
+    def play_all(self, way: str, *, has_history: bool = False) -> None:
         """Play all captures and compare."""
-        self.assertEqual(asyncio.run(self.differing(way)), {})
+        self.assertEqual(asyncio.run(self.differing(way, has_history)), {})
         self.assertEqual(len(CAPTURES), 17)
 
-    async def differing(self, way: str) -> dict[str, list[str]]:
+    async def differing(self, way: str, has_history: bool) -> dict[str, list[str]]:
         """The captures whose clients did not get what was recorded, and which clients."""
         places = asyncio.Semaphore(TOGETHER)
 
@@ -152,10 +161,10 @@ class CaptureTests(SynchronousTestCase):
             records = [json.loads(line) for line in capture.read_text().splitlines()]
             folder = Path(self.mktemp())
             folder.mkdir(parents=True)
+            history = {"history": {"file": str(folder.absolute() / "history.db")}}
+            monitor = Monitor(str(folder.absolute()), way, **(history if has_history else {}))
             async with places:
-                return capture.stem, await Player(Monitor(str(folder.absolute()), way)).play(
-                    records
-                )
+                return capture.stem, await Player(monitor, has_history=has_history).play(records)
 
         played = await asyncio.gather(*map(play, CAPTURES))
         return {name: clients for name, clients in played if clients}
@@ -163,6 +172,10 @@ class CaptureTests(SynchronousTestCase):
     def test_command(self) -> None:
         """``recodex-monitor -c FILE`` gives every client what was recorded."""
         self.play_all("command")
+
+    def test_history(self) -> None:
+        """So it does with a history, and after a restart its clients get what was before it."""
+        self.play_all("command", has_history=True)
 
     def test_twistd(self) -> None:
         """``twistd recodex-monitor --config FILE`` does so too."""
