@@ -7,7 +7,7 @@ must not have a reactor may import this module.
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from struct import unpack
 from typing import Protocol
@@ -18,11 +18,13 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
 
+from recodex_monitor.accepted import IPC, accepted, hung_up
 from recodex_monitor.addresses import FILE_MODE, clear, resolve
-from recodex_monitor.config import Address, Endpoint, Limits, SocketFile
+from recodex_monitor.config import Limits
 from recodex_monitor.dropped import Dropped
 from recodex_monitor.messages import MalformedMessage, Message, parse
 from recodex_monitor.peers import Peers
+from recodex_monitor.values import Address, Endpoint, SocketFile
 
 _log = Logger()
 
@@ -39,8 +41,6 @@ DRAIN_TIMEOUT = 1.0
 _NOBLOCK, _EVENTS, _POLLIN = int(zmq.NOBLOCK), int(zmq.EVENTS), int(zmq.POLLIN)
 
 _NO_LIMIT = 2**31 - 1
-_IPC = "ipc://"
-_INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 EXIT = [b"0", b"exit"]
 """The message that ends a monitor whose settings allow it."""
@@ -98,7 +98,7 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         """
         # ZeroMQ itself would put its own in the place of a file on which somebody listens.
         clear(file)
-        self.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, f"{_IPC}{file.path}")])
+        self.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, f"{IPC}{file.path}")])
         os.chmod(file.path, FILE_MODE)
 
     def bind(self, address: Address) -> Address:
@@ -121,7 +121,7 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         for the next monitor. Blocks for little more than DRAIN_TIMEOUT, whatever a peer does.
         """
         deadline = time.monotonic() + DRAIN_TIMEOUT
-        peers = list(_accepted({_name(each.address) for each in self.endpoints}))
+        peers = list(accepted([each.address for each in self.endpoints]))
         while self.read_turn() and time.monotonic() < deadline:
             pass
         # A connection that ZeroMQ does not read since too much waits here would end unread.
@@ -129,7 +129,7 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         for peer in peers:
             with suppress(OSError):
                 peer.shutdown(socket.SHUT_WR)
-        while not all(map(_hung_up, peers)) and time.monotonic() < deadline:
+        while not all(map(hung_up, peers)) and time.monotonic() < deadline:
             self.socket.poll(1, zmq.POLLIN)
             self.read_turn()
         for endpoint in self.endpoints:
@@ -323,49 +323,6 @@ class BrokerService(Service):
                 with suppress(OSError):
                     os.unlink(file.path)
         self.addresses = []
-
-
-def _name(endpoint: str) -> str | int:
-    """What tells a connection to an endpoint from others: the file, or the port."""
-    if endpoint.startswith(_IPC):
-        return endpoint.removeprefix(_IPC)
-    return int(endpoint.rpartition(":")[2])
-
-
-def _accepted(names: set[str | int]) -> Iterator[socket.socket]:
-    """Copies of the connections that were accepted there; ZeroMQ does not give its own."""
-    for number in map(int, os.listdir("/proc/self/fd")):
-        with suppress(OSError):
-            copy = socket.socket(fileno=os.dup(number))
-            if _own_name(copy) in names and _is_connected(copy):
-                yield copy
-            else:
-                copy.close()
-
-
-def _own_name(copy: socket.socket) -> str | int | None:
-    name = copy.getsockname()
-    if copy.family in _INTERNET:
-        return int(name[1])
-    return name if isinstance(name, str) else None
-
-
-def _is_connected(peer: socket.socket) -> bool:
-    try:
-        peer.getpeername()
-    except OSError:
-        return False
-    return True
-
-
-def _hung_up(peer: socket.socket) -> bool:
-    """Whether the other side has closed its end, and all was read that came before."""
-    try:
-        return not peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
 
 
 def _bind_all(connection: BrokerConnection, endpoints: Sequence[Endpoint]) -> list[Endpoint]:

@@ -97,10 +97,9 @@ class Hub:
         self._max_history_bytes = max_history_bytes
         self._clock = clock
         self._journal = journal
-        self._failing = Deadlines[Channel](failed_grace)
-        self._silent = Deadlines[Channel](idle_timeout)
-        self._ended = Deadlines[Channel](retention)
-        self.failing, self.silent, self.ended = self._failing, self._silent, self._ended
+        self.failing = Deadlines[Channel](failed_grace)
+        self.silent = Deadlines[Channel](idle_timeout)
+        self.ended = Deadlines[Channel](retention)
         """Since when a channel's last message is FAILED; when its last came; when it ended."""
         # Who may read on, and before them those of an earlier turn: who asked for it, and the
         # readers of channels that have changed.
@@ -138,7 +137,9 @@ class Hub:
                 self._probed_at = now
         if self._journal is not None:
             self._journal.save(changed)
-        held.update((channel, None) for channel in changed if channel.subscriptions)
+        for channel in changed:
+            if channel.subscriptions:
+                held[channel] = None
         if not more or now - self._held_since > HOLD:
             self._held_since = now
             self._changed.update(held)
@@ -160,11 +161,11 @@ class Hub:
             channel.began = int(now * 100)
             self.history_bytes += len(channel.log)
             if channel.end is not None:
-                self._ended.put(channel, now - age)
+                self.ended.put(channel, now - age)
                 continue
-            self._silent.put(channel, now)
+            self.silent.put(channel, now)
             if channel.log.endswith(_FAILED_TEXT):
-                self._failing.put(channel, now)
+                self.failing.put(channel, now)
         while len(self.channels) > self._max_channels and self._evict("max_channels"):
             pass
         while self.history_bytes > self._max_history_bytes and self._evict("max_history_bytes"):
@@ -206,13 +207,13 @@ class Hub:
 
     def _expire_steps(self) -> Iterator[None]:
         now = self._clock.seconds()
-        for channel in self._failing.pop_due(now):
+        for channel in self.failing.pop_due(now):
             self._close(channel, End.FAILED, now)
             yield
-        for channel in self._silent.pop_due(now):
+        for channel in self.silent.pop_due(now):
             self._close(channel, End.EXPIRED, now)
             yield
-        for channel in self._ended.pop_due(now):
+        for channel in self.ended.pop_due(now):
             self._forget(channel)
             yield
         self._flush()
@@ -248,11 +249,11 @@ class Hub:
         if command == FINISHED:
             self._end(channel, End.FINISHED, now)
             return channel
-        self._silent.put(channel, now)
+        self.silent.put(channel, now)
         if command == FAILED:
-            self._failing.put(channel, now)
+            self.failing.put(channel, now)
         else:
-            self._failing.discard(channel)
+            self.failing.discard(channel)
         return channel
 
     def _has_room(self, channel: Channel) -> bool:
@@ -290,8 +291,8 @@ class Hub:
         Ended ones go first, the oldest first, unless a reader has not got all; then running ones
         that nobody follows, the longest silent first.
         """
-        ended = islice(self._ended, EVICTION_LOOKS)
-        running = islice(self._silent, EVICTION_LOOKS)
+        ended = islice(self.ended, EVICTION_LOOKS)
+        running = islice(self.silent, EVICTION_LOOKS)
         for channel in chain(ended, running):
             missed = any(channel.end is None or one.behind for one in channel.subscriptions)
             if not missed and channel is not keep:
@@ -313,9 +314,9 @@ class Hub:
     def _end(self, channel: Channel, end: End, now: float) -> None:
         channel.end = end
         self.counts.ends[end.value] += 1
-        self._failing.discard(channel)
-        self._silent.discard(channel)
-        self._ended.put(channel, now)
+        self.failing.discard(channel)
+        self.silent.discard(channel)
+        self.ended.put(channel, now)
         _log.info("channel {channel!r} ended: {end}", channel=channel.id, end=end.value)
 
     def _forget(self, channel: Channel) -> None:
@@ -327,7 +328,7 @@ class Hub:
             if self._journal is not None:
                 self._journal.forget(channel)
             self.history_bytes -= len(channel.log)
-            for deadlines in (self._failing, self._silent, self._ended):
+            for deadlines in (self.failing, self.silent, self.ended):
                 deadlines.discard(channel)
 
     def _wake_steps(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from recodex_monitor import config
 from recodex_monitor.progress import printable
+from recodex_monitor.values import SocketFile
 from recodex_monitor.words import span
 
 _TIMEOUT = 10.0
@@ -77,7 +78,7 @@ def _place(arguments: argparse.Namespace) -> tuple[HTTPConnection, str | None]:
     address = settings.status_uri
     if address is None:
         raise CannotAsk("status_uri is not configured; give -c FILE or --url URL")
-    if isinstance(address, config.SocketFile):
+    if isinstance(address, SocketFile):
         return _FileConnection(address.path), token
     host = "127.0.0.1" if address.host in _ANY else address.host
     return HTTPConnection(host, address.port, timeout=_TIMEOUT), token

@@ -17,9 +17,10 @@ from twisted.web import http
 from zope.interface import implementer
 
 from recodex_monitor.access import Access
-from recodex_monitor.config import Address, Endpoint, Limits
+from recodex_monitor.config import Limits
 from recodex_monitor.dropped import Dropped
 from recodex_monitor.transport import PublicPort
+from recodex_monitor.values import Address, Endpoint
 from recodex_monitor.view import SAMPLE, View
 from recodex_monitor.web import read_file
 

@@ -4,9 +4,7 @@
 recodex-monitor`` and ``monitor.tac`` alike.
 """
 
-import gc
 import os
-import resource
 import signal
 import sys
 import time
@@ -21,7 +19,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 from twisted.python.components import Componentized
 
-from recodex_monitor import __version__, config, systemd
+from recodex_monitor import __version__, config, process, systemd
 from recodex_monitor.access import Access
 from recodex_monitor.broker import BrokerService, Publish
 from recodex_monitor.clock import TICK, LoopClock
@@ -33,6 +31,7 @@ from recodex_monitor.log import Log, open_log
 from recodex_monitor.messages import Message
 from recodex_monitor.reception import SPARE_FILES
 from recodex_monitor.transport import PublicPort
+from recodex_monitor.values import Endpoint
 
 if TYPE_CHECKING:
     from recodex_monitor import metrics, status, tls
@@ -102,17 +101,7 @@ class Monitor(Service):
         self._limits = limits = settings.limits
         self._clock = LoopClock(reactor)
         self._journal = self._make_journal(settings.history)
-        self._hub = Hub(
-            self._clock,
-            retention=settings.channels.retention,
-            failed_grace=settings.channels.failed_grace,
-            idle_timeout=settings.channels.idle_timeout,
-            max_channels=limits.max_channels,
-            max_channel_messages=limits.max_channel_messages,
-            max_channel_bytes=limits.max_channel_bytes,
-            max_history_bytes=limits.max_history_bytes,
-            journal=self._journal,
-        )
+        self._hub = _make_hub(settings, self._clock, self._journal)
         debug = settings.logger.level == "debug"
         publish = _logging_each(self._hub.publish) if debug else self._hub.publish
         on_exit = self._exit if settings.zeromq.allow_exit else None
@@ -191,7 +180,7 @@ class Monitor(Service):
         Raises:
             CannotStart: an address cannot be listened on, or the history cannot be used.
         """
-        _allow_open_files(2 * self._limits.max_connections + SPARE_FILES)
+        process.allow_open_files(2 * self._limits.max_connections + SPARE_FILES)
         try:
             self._restore()
             self._broker.startService()
@@ -209,7 +198,7 @@ class Monitor(Service):
             raise CannotStart(why) from None
         self._ticks.startService()
         self._reactor.callWhenRunning(self._take_signals)
-        self._reactor.callWhenRunning(_tame_garbage_collection)
+        self._reactor.callWhenRunning(process.tame_garbage_collection)
         super().startService()
         _log.info(
             "version {version} listens on {public} for browsers and {broker} for the broker",
@@ -277,6 +266,21 @@ class Monitor(Service):
         self._reactor.callLater(0, self._reactor.stop)
 
 
+def _make_hub(settings: config.Settings, clock: LoopClock, journal: Journal | None) -> Hub:
+    limits = settings.limits
+    return Hub(
+        clock,
+        retention=settings.channels.retention,
+        failed_grace=settings.channels.failed_grace,
+        idle_timeout=settings.channels.idle_timeout,
+        max_channels=limits.max_channels,
+        max_channel_messages=limits.max_channel_messages,
+        max_channel_bytes=limits.max_channel_bytes,
+        max_history_bytes=limits.max_history_bytes,
+        journal=journal,
+    )
+
+
 def _secured(
     settings: config.Tls, front: Front, reactor: Any
 ) -> "tuple[tls.Certificate | None, IProtocolFactory]":
@@ -317,30 +321,7 @@ def _contained(*sweeps: Callable[[], None]) -> None:
             _log.failure("a sweep failed")
 
 
-def _tame_garbage_collection() -> None:
-    """Keep collections short: a full one stopped the loop for 60 to 160 ms at 9500 connections.
-
-    What is there from the start is never garbage, and connections leave no cycles behind.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
-def _allow_open_files(wanted: int) -> None:
-    """Let the process open as many files as it may, and tell if that is too few."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if hard < wanted:
-        _log.warn(
-            "may open {hard} files only, too few for max_connections (needs {wanted})",
-            hard=hard,
-            wanted=wanted,
-        )
-
-
-def _listed(addresses: Iterable[config.Endpoint]) -> str:
+def _listed(addresses: Iterable[Endpoint]) -> str:
     return ", ".join(map(str, addresses))
 
 

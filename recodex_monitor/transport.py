@@ -17,7 +17,8 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 
 from recodex_monitor.addresses import bound_file, resolve
-from recodex_monitor.config import Address, Endpoint, Limits, SocketFile
+from recodex_monitor.config import Limits
+from recodex_monitor.values import Address, Endpoint, SocketFile
 
 _log = Logger()
 

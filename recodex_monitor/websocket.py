@@ -35,6 +35,16 @@ INTERNAL_ERROR = 1011
 RESTART = 1012
 TRY_LATER = 1013
 
+_OPTIONS = {
+    "webStatus": False,
+    "allowNullOrigin": True,
+    # A client learns what it did wrong by a close code, not by a lost connection.
+    "failByDrop": False,
+    # Timers are ours: one sweep for all connections, not two timers for each.
+    "openHandshakeTimeout": 0,
+    "closeHandshakeTimeout": 0,
+}
+
 LONG_REPLAY = 64 * 1024
 """Bytes behind which an answer to a ping may take its time: the client has to read them first."""
 
@@ -309,15 +319,9 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
         """
         super().__init__(server="", reactor=clock)
         self.setProtocolOptions(
-            webStatus=False,
-            allowNullOrigin=True,
             maxFramePayloadSize=limits.max_client_message,
             maxMessagePayloadSize=limits.max_client_message,
-            # A client learns what it did wrong by a close code, not by a lost connection.
-            failByDrop=False,
-            # Timers are ours: one sweep for all connections, not two timers for each.
-            openHandshakeTimeout=0,
-            closeHandshakeTimeout=0,
+            **_OPTIONS,
         )
         self.protocol = lean_class(SubscriberProtocol, self, limits.max_handshake_size)
         self.is_unusual = is_unusual

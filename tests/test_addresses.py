@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor import addresses
 from recodex_monitor.addresses import bound_file, clear, resolve
-from recodex_monitor.config import Address, SocketFile
+from recodex_monitor.values import Address, SocketFile
 
 
 class ResolveTests(SynchronousTestCase):

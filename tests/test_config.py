@@ -11,20 +11,18 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.config import (
-    LEVELS,
-    Address,
     Channels,
     ConfigError,
     History,
     Logger,
     Settings,
-    SocketFile,
     Tls,
     Zeromq,
     dump,
     load,
     parse,
 )
+from recodex_monitor.values import LEVELS, Address, SocketFile
 
 ORIGINAL = """\
 ---

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor import config
 from recodex_monitor.log import Log, open_log
+from recodex_monitor.values import LEVELS
 
 LINE = r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\] \[recodex-monitor\] "
 
@@ -53,7 +54,7 @@ class LineTests(LogTestCase):
     def test_levels(self) -> None:
         """Events are written from the configured level on, by the names of Python's levels."""
         names = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-        for count, level in enumerate(config.LEVELS):
+        for count, level in enumerate(LEVELS):
             self.path = self.folder / level
             self.open(level)
             for method in ("debug", "info", "warn", "error", "critical"):

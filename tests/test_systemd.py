@@ -10,8 +10,9 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor import systemd
-from recodex_monitor.config import Address, Limits
+from recodex_monitor.config import Limits
 from recodex_monitor.transport import NOT_SENT, PublicPort
+from recodex_monitor.values import Address
 
 
 class Case(SynchronousTestCase):

@@ -7,8 +7,9 @@ from twisted.internet import defer, reactor, task
 from twisted.trial.unittest import TestCase
 
 from recodex_monitor.broker import BrokerService
-from recodex_monitor.config import Address, Limits
+from recodex_monitor.config import Limits
 from recodex_monitor.messages import Message
+from recodex_monitor.values import Address
 
 MESSAGES_A_TURN = Limits().messages_a_turn
 

@@ -16,8 +16,9 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from recodex_monitor.addresses import bound_file
-from recodex_monitor.config import Limits, SocketFile
+from recodex_monitor.config import Limits
 from recodex_monitor.transport import PublicPort
+from recodex_monitor.values import SocketFile
 from tests.integration.proxies import Follower, Nginx, NotOk, lines
 from tests.integration.support import Broker, Monitor
 
