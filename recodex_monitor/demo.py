@@ -269,7 +269,9 @@ def _introduction(place: Place) -> str:
 
 
 def _print_how_to_follow(job: Job, place: Place) -> None:
-    print(f"  follow a job:   recodex-monitor watch {job.channel} --url {place.url}\n", flush=True)
+    page = f"http://{HOST}:{place.websocket_port}/watch/{job.channel}"
+    print(f"  follow a job:   recodex-monitor watch {job.channel} --url {place.url}")
+    print(f"  in a browser:   {page}\n", flush=True)
 
 
 async def _play_and_follow(made: list[Job], place: Place) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.request import urlopen
 
 from twisted.trial.unittest import SynchronousTestCase
 from websockets.sync.client import connect
@@ -342,6 +343,9 @@ class DemoTests(_ToolsTestCase):
         self.assertTrue(any("simulate" in line for line in lines))
         endpoint = next(word for word in words if word.startswith("tcp://"))
         channel, _, url = words[words.index("watch") + 1 :][:3]
+        page = next(word for word in words if word.endswith(f"/watch/{channel}"))
+        with urlopen(page, timeout=_TIMEOUT) as answer:
+            self.assertIn("watch.js", answer.read().decode())
         code, stdout, stderr = self.run_tool(
             *("simulate", "--zmq", endpoint, "--pace", "0"),
             *("--jobs", "1", "--tasks", "3", "--seed", "1"),
