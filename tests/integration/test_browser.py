@@ -174,7 +174,9 @@ class ModuleTests(SynchronousTestCase):
         """While the monitor is full it waits as long as it is told to."""
         with (
             running_monitor() as monitor,
-            running_monitor(limits={"max_connections": 1}) as full,
+            # With one place only, there would be none to answer the page from, too.
+            running_monitor(limits={"max_connections": 2}) as full,
+            connect(full.url, proxy=None),
             connect(full.url, proxy=None),
             open_page(bypass_csp=True) as page,
         ):
