@@ -191,7 +191,8 @@ class Caddy(Proxy):
             "recodex.example.org {",
             f"https://localhost:{self.port} {{\n\tbind 127.0.0.1\n\t{keys}\n",
         )
-        options = f"admin unix/{self.folder}/admin\n\tauto_https disable_redirects"
+        (admin,) = free_ports(1)
+        options = f"admin 127.0.0.1:{admin}\n\tauto_https disable_redirects"
         self._file = self.folder / "Caddyfile"
         self._file.write_text(f"{{\n\t{options}\n}}\n{site}")
         return ["caddy", "run", *self._options()]
