@@ -1,30 +1,31 @@
 """Things that fall due some time after they were last touched."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
 
 
 class Deadlines(Generic[_T]):
-    """Things, each due the same ``delay`` seconds after it was put here last.
+    """Things, each due the same ``delay()`` seconds after it was put here last.
 
-    As the delay is the same for all, the order in which they were put is the order in which
-    they fall due: no operation looks at more than it must, and there is no timer a thing.
+    As the delay is the same for all, whatever it is at the moment, the order in which they were
+    put is the order in which they fall due: no operation looks at more than it must, and there
+    is no timer a thing.
     """
 
-    def __init__(self, delay: float) -> None:
+    def __init__(self, delay: Callable[[], float]) -> None:
         self.delay = delay
         self._since: OrderedDict[_T, float] = OrderedDict()
 
     def put(self, thing: _T, now: float) -> None:
-        """Let the thing be due ``delay`` seconds from now, wherever it stood before."""
+        """Let the thing be due a delay from now, wherever it stood before."""
         self._since[thing] = now
         self._since.move_to_end(thing)
 
     def put_once(self, thing: _T, now: float) -> None:
-        """Let the thing be due ``delay`` seconds from now, unless it is in already."""
+        """Let the thing be due a delay from now, unless it is in already."""
         self._since.setdefault(thing, now)
 
     def discard(self, thing: _T) -> None:
@@ -36,9 +37,10 @@ class Deadlines(Generic[_T]):
 
         Things may be put and discarded between two steps.
         """
+        delay = self.delay()
         while self._since:
             thing, since = next(iter(self._since.items()))
-            if now < since + self.delay:
+            if now < since + delay:
                 return
             del self._since[thing]
             yield thing

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 from twisted.internet.interfaces import IPushProducer
@@ -40,8 +41,8 @@ class Streams:
             clock: tells the time.
         """
         self.hub = hub
-        self.silent = Deadlines[Stream](limits.event_comment)
-        self.waiting = [Deadlines[Stream](wait) for wait in range(MAX_WAIT + 1)]
+        self.silent = Deadlines[Stream](lambda: limits.event_comment)
+        self.waiting = [Deadlines[Stream](partial(int, wait)) for wait in range(MAX_WAIT + 1)]
         self.seconds = clock.seconds
         self.sweep = Turns(clock, self._sweep_steps)
         """Sees to the streams whose time is up; call it every second."""
@@ -246,7 +247,7 @@ class Snapshot(Stream):
 
     def begin(self, after: str) -> None:
         """Follow the channel, unless nobody has heard of it and it is not to be waited for."""
-        if self._deadlines.delay or self._channel_id in self._streams.hub.channels:
+        if self._deadlines.delay() or self._channel_id in self._streams.hub.channels:
             super().begin(after)
         else:
             self._write_head()
@@ -255,7 +256,7 @@ class Snapshot(Stream):
 
     def _opened(self, delivery: ResumableDelivery, recovered: bool) -> None:
         self._recovered = recovered
-        if self._deadlines.delay:
+        if self._deadlines.delay():
             self._deadlines.put(self, self._streams.seconds())
         else:
             self.sent()

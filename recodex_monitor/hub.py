@@ -5,6 +5,7 @@ It knows time by a clock that is given to it, and neither sockets, ZeroMQ, WebSo
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Protocol
 
@@ -52,54 +53,62 @@ class Journal(Protocol):
         """Keep this channel no longer."""
 
 
-class Hub:
-    """Channels by id: publish to them, subscribe to them, and let them end."""
+@dataclass(frozen=True)
+class Bounds:
+    """How long channels live, and how much there may be of them.
 
-    def __init__(
-        self,
-        clock: Clock,
-        *,
-        retention: float = 300,
-        failed_grace: float = 10,
-        idle_timeout: float = 3600,
-        max_channels: int = 100_000,
-        max_channel_messages: int = 100_000,
-        max_channel_bytes: int = 32 * 2**20,
-        max_history_bytes: int = 2**30,
-        journal: Journal | None = None,
-    ) -> None:
+    Attributes:
+        retention: seconds for which a channel is kept after its end.
+        failed_grace: seconds after which FAILED, with nothing behind it, is the end.
+        idle_timeout: seconds of silence after its last message that end a channel.
+        max_channels: channels at a time.
+        max_channel_messages: messages of a channel, besides its end.
+        max_channel_bytes: bytes of a channel after which it takes its end only.
+        max_history_bytes: the same for all channels together.
+    """
+
+    retention: float = 300
+    failed_grace: float = 10
+    idle_timeout: float = 3600
+    max_channels: int = 100_000
+    max_channel_messages: int = 100_000
+    max_channel_bytes: int = 32 * 2**20
+    max_history_bytes: int = 2**30
+
+
+class Hub:
+    """Channels by id: publish to them, subscribe to them, and let them end.
+
+    Attributes:
+        channels: all of them.
+        bounds: may be replaced at any time.
+        history_bytes: what all histories together take.
+        on_delivered: called once with the seconds from reading messages to having them written
+            to all readers who take them; to be called again, it must be set again.
+    """
+
+    def __init__(self, clock: Clock, bounds: Bounds, journal: Journal | None = None) -> None:
         """Make a hub without channels.
 
         Args:
             clock: a reactor, or in tests ``twisted.internet.task.Clock``.
-            retention: seconds for which a channel is kept after its end.
-            failed_grace: seconds after which FAILED, with nothing behind it, is the end.
-            idle_timeout: seconds of silence after its last message that end a channel.
-            max_channels: channels at a time.
-            max_channel_messages: messages of a channel, besides its end.
-            max_channel_bytes: bytes of a channel after which it takes its end only.
-            max_history_bytes: the same for all channels together.
+            bounds: see Bounds.
             journal: told of every change before any reader is.
         """
         self.channels: dict[str, Channel] = {}
+        self.bounds = bounds
         self.history_bytes = 0
         self.counts = Counts()
         self._commands = self.counts.commands
         self.on_delivered: Callable[[float], object] | None = None
-        """Called once with the seconds from reading messages to having them written to all
-        readers who take them; to be called again, it must be set again."""
         self._probed_at: float | None = None
         self.dropped = Dropped(_log, "message", clock.seconds)
         self.evicted = Dropped(_log, "channel", clock.seconds)
-        self._max_channels = max_channels
-        self._max_channel_messages = max_channel_messages
-        self._max_channel_bytes = max_channel_bytes
-        self._max_history_bytes = max_history_bytes
         self._clock = clock
         self._journal = journal
-        self.failing = Deadlines[Channel](failed_grace)
-        self.silent = Deadlines[Channel](idle_timeout)
-        self.ended = Deadlines[Channel](retention)
+        self.failing = Deadlines[Channel](lambda: self.bounds.failed_grace)
+        self.silent = Deadlines[Channel](lambda: self.bounds.idle_timeout)
+        self.ended = Deadlines[Channel](lambda: self.bounds.retention)
         """Since when a channel's last message is FAILED; when its last came; when it ended."""
         # Who may read on, and before them those of an earlier turn: who asked for it, and the
         # readers of channels that have changed.
@@ -108,7 +117,8 @@ class Hub:
         self._waking: deque[Subscription] = deque()
         self._flush = Turns(clock, self._wake_steps)
         self.expire = Turns(clock, self._expire_steps)
-        """Ends channels that are due, forgets those kept long enough; call it every second."""
+        """Ends channels that are due, forgets those kept long enough, and what is too much for the
+        bounds; call it every second."""
         # Channels whose readers have to wait while more messages follow, and since when.
         self._held: dict[Channel, None] = {}
         self._held_since = clock.seconds()
@@ -166,10 +176,6 @@ class Hub:
             self.silent.put(channel, now)
             if channel.log.endswith(_FAILED_TEXT):
                 self.failing.put(channel, now)
-        while len(self.channels) > self._max_channels and self._evict("max_channels"):
-            pass
-        while self.history_bytes > self._max_history_bytes and self._evict("max_history_bytes"):
-            pass
         self.expire()
 
     def subscribe(self, channel_id: str, subscription: Subscription) -> None:
@@ -216,12 +222,18 @@ class Hub:
         for channel in self.ended.pop_due(now):
             self._forget(channel)
             yield
+        # Both bounds may have been higher.
+        while len(self.channels) > self.bounds.max_channels and self._evict("max_channels"):
+            yield
+        too_much = "max_history_bytes"
+        while self.history_bytes > self.bounds.max_history_bytes and self._evict(too_much):
+            yield
         self._flush()
 
     def _channel(self, channel_id: str) -> Channel:
         channel = self.channels.get(channel_id)
         if channel is None:
-            if len(self.channels) >= self._max_channels and not self._evict("max_channels"):
+            if len(self.channels) >= self.bounds.max_channels and not self._evict("max_channels"):
                 self.counts.limits["max_channels"] += 1
                 raise NoRoom(f"max_channels, which left no room for {channel_id!r}")
             channel = self.channels[channel_id] = Channel(channel_id)
@@ -258,10 +270,11 @@ class Hub:
 
     def _has_room(self, channel: Channel) -> bool:
         """Whether a channel may take more than its end; makes room for it if need be."""
+        bounds = self.bounds
         if (
-            channel.count < self._max_channel_messages
-            and len(channel.log) < self._max_channel_bytes
-            and self.history_bytes < self._max_history_bytes
+            channel.count < bounds.max_channel_messages
+            and len(channel.log) < bounds.max_channel_bytes
+            and self.history_bytes < bounds.max_history_bytes
         ):
             return True
         reached = self._limit_reached(channel)
@@ -276,11 +289,11 @@ class Hub:
         return False
 
     def _limit_reached(self, channel: Channel) -> str | None:
-        if channel.count >= self._max_channel_messages:
+        if channel.count >= self.bounds.max_channel_messages:
             return "max_channel_messages"
-        if len(channel.log) >= self._max_channel_bytes:
+        if len(channel.log) >= self.bounds.max_channel_bytes:
             return "max_channel_bytes"
-        full = self.history_bytes >= self._max_history_bytes
+        full = self.history_bytes >= self.bounds.max_history_bytes
         if full and not self._evict("max_history_bytes", channel):
             return "max_history_bytes"
         return None

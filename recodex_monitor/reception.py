@@ -57,7 +57,7 @@ class Reception:
         )
         self._max_connections = limits.max_connections
         self._seconds = clock.seconds
-        self._silent = Deadlines[Any](limits.handshake_timeout)
+        self._silent = Deadlines[Any](lambda: limits.handshake_timeout)
         self.sweep = Turns(clock, self._sweep_steps)
         """Cuts the clients that have asked for nothing in time; call it every second."""
         self._all_gone: list[Deferred[None]] = []

@@ -25,7 +25,7 @@ from recodex_monitor.broker import BrokerService, Publish
 from recodex_monitor.clock import TICK, LoopClock
 from recodex_monitor.front import Front
 from recodex_monitor.history import HistoryError
-from recodex_monitor.hub import Hub
+from recodex_monitor.hub import Bounds, Hub
 from recodex_monitor.journal import Journal
 from recodex_monitor.log import Log, open_log
 from recodex_monitor.messages import Message
@@ -101,7 +101,7 @@ class Monitor(Service):
         self._limits = limits = settings.limits
         self._clock = LoopClock(reactor)
         self._journal = self._make_journal(settings.history)
-        self._hub = _make_hub(settings, self._clock, self._journal)
+        self._hub = Hub(self._clock, _bounds(settings), self._journal)
         debug = settings.logger.level == "debug"
         publish = _logging_each(self._hub.publish) if debug else self._hub.publish
         on_exit = self._exit if settings.zeromq.allow_exit else None
@@ -266,18 +266,16 @@ class Monitor(Service):
         self._reactor.callLater(0, self._reactor.stop)
 
 
-def _make_hub(settings: config.Settings, clock: LoopClock, journal: Journal | None) -> Hub:
-    limits = settings.limits
-    return Hub(
-        clock,
-        retention=settings.channels.retention,
-        failed_grace=settings.channels.failed_grace,
-        idle_timeout=settings.channels.idle_timeout,
+def _bounds(settings: config.Settings) -> Bounds:
+    channels, limits = settings.channels, settings.limits
+    return Bounds(
+        retention=channels.retention,
+        failed_grace=channels.failed_grace,
+        idle_timeout=channels.idle_timeout,
         max_channels=limits.max_channels,
         max_channel_messages=limits.max_channel_messages,
         max_channel_bytes=limits.max_channel_bytes,
         max_history_bytes=limits.max_history_bytes,
-        journal=journal,
     )
 
 

@@ -168,7 +168,7 @@ class Web:
         self._seconds = clock.seconds
         self._files = {path: read_file(FOLDER / name) for path, name in _FILES.items()}
         self._watch_page = read_file(FOLDER / _WATCH)
-        self._finishing = Deadlines[Connection](limits.finish_timeout)
+        self._finishing = Deadlines[Connection](lambda: limits.finish_timeout)
         self._roots: dict[bytes, Callable[[Any, str], None]] = {
             b"/events/": self._events,
             b"/channels/": self._messages,

@@ -329,12 +329,12 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
         self.limits = limits
         self.reception = reception
         self._seconds = clock.seconds
-        self._unsubscribed = Deadlines[SubscriberProtocol](limits.subscribe_timeout)
-        self._silent = Deadlines[SubscriberProtocol](limits.ping_interval)
-        self._pinged = Deadlines[SubscriberProtocol](limits.ping_timeout)
-        self._quiet = Deadlines[SubscriberProtocol](limits.heartbeat)
-        self._finishing = Deadlines[SubscriberProtocol](limits.finish_timeout)
-        self._closing = Deadlines[SubscriberProtocol](limits.close_timeout)
+        self._unsubscribed = Deadlines[SubscriberProtocol](lambda: limits.subscribe_timeout)
+        self._silent = Deadlines[SubscriberProtocol](lambda: limits.ping_interval)
+        self._pinged = Deadlines[SubscriberProtocol](lambda: limits.ping_timeout)
+        self._quiet = Deadlines[SubscriberProtocol](lambda: limits.heartbeat)
+        self._finishing = Deadlines[SubscriberProtocol](lambda: limits.finish_timeout)
+        self._closing = Deadlines[SubscriberProtocol](lambda: limits.close_timeout)
         self._deadlines = (
             self._unsubscribed,
             self._silent,

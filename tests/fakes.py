@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from recodex_monitor.config import Limits
 from recodex_monitor.front import Front
-from recodex_monitor.hub import Hub
+from recodex_monitor.hub import Bounds, Hub
 from recodex_monitor.messages import Message, parse
 
 HANDSHAKE = (
@@ -229,5 +229,5 @@ class Side(Front):
 def service(**limits: Any) -> tuple[task.Clock, Hub, Side]:
     """A hub and its browsers' side on one clock, with these limits of clients."""
     clock = task.Clock()
-    hub = Hub(clock)
+    hub = Hub(clock, Bounds())
     return clock, hub, Side(hub, Limits(**limits), clock)

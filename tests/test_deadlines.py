@@ -13,8 +13,8 @@ class DeadlinesTests(SynchronousTestCase):
     """Put, discard and pop."""
 
     def test_longest_due_first(self) -> None:
-        """Things fall due ``delay`` seconds after they were put, in the order of it."""
-        deadlines = Deadlines[str](10)
+        """Things fall due a delay after they were put, in the order of it."""
+        deadlines = Deadlines[str](lambda: 10)
         for now, thing in enumerate("bac"):
             deadlines.put(thing, now)
         self.assertEqual(list(deadlines.pop_due(9.9)), [])
@@ -23,7 +23,7 @@ class DeadlinesTests(SynchronousTestCase):
 
     def test_changes_while_popping(self) -> None:
         """Between two steps things may be discarded, put anew, and put for the first time."""
-        deadlines = Deadlines[str](10)
+        deadlines = Deadlines[str](lambda: 10)
         for thing in "abcd":
             deadlines.put(thing, 0)
         popped = []
@@ -47,7 +47,7 @@ class DeadlinesTests(SynchronousTestCase):
     )
     def test_as_the_model(self, delay: int, steps: list[Step]) -> None:
         """Whatever was put and discarded, what is popped is what a plain list has due."""
-        deadlines, model, now = Deadlines[int](delay), list[tuple[int, int]](), 0
+        deadlines, model, now = Deadlines[int](lambda: delay), list[tuple[int, int]](), 0
         for step, number in steps:
             if step == "pass":
                 now += number

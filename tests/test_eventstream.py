@@ -3,6 +3,7 @@
 import gc
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -235,7 +236,7 @@ class EventStreamTests(StreamTestCase):
 
     def test_no_room_for_a_channel(self) -> None:
         """A client for whose channel there is no room gets 503."""
-        self.hub._max_channels = 1
+        self.hub.bounds = replace(self.hub.bounds, max_channels=1)
         Browser(self.factory).get("/events/job")
         for path in ("/events/other", "/channels/other?wait=9"):
             refused = Browser(self.factory).get(path)

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor import history
 from recodex_monitor.history import HistoryError, InUse, age, moment, pack, unpack
-from recodex_monitor.hub import Hub
+from recodex_monitor.hub import Bounds, Hub
 from recodex_monitor.journal import Journal
 from tests.fakes import message
 
@@ -78,7 +78,7 @@ class FileTestCase(SynchronousTestCase):
     def make(self, messages: int = 100) -> None:
         """Make a history with channels."""
         journal = self.journal()
-        hub = Hub(Clock(), journal=journal)
+        hub = Hub(Clock(), Bounds(), journal)
         hub.restore(journal.open())
         for number in range(messages):
             hub.publish([message(f"job-{number % 7}", "TASK", str(number), "COMPLETED")])

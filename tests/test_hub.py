@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.channel import CHUNK_SIZE, End, Subscription
 from recodex_monitor.frames import text_frame
-from recodex_monitor.hub import WAKES, Hub, NoRoom
+from recodex_monitor.hub import WAKES, Bounds, Hub, NoRoom
 from recodex_monitor.messages import Message, finished
 from recodex_monitor.turns import TURN
 
@@ -108,7 +108,9 @@ class HubTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Make them."""
         self.clock = Clock()
-        self.hub = Hub(self.clock, retention=RETENTION, failed_grace=GRACE, idle_timeout=IDLE)
+        self.hub = Hub(
+            self.clock, Bounds(retention=RETENTION, failed_grace=GRACE, idle_timeout=IDLE)
+        )
 
     def publish(self, *commands: str, channel_id: str = "job") -> None:
         """Let the broker say something in a channel."""
@@ -430,7 +432,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.hub = Hub(self.clock, retention=4, failed_grace=2, idle_timeout=5)
+        self.hub = Hub(self.clock, Bounds(retention=4, failed_grace=2, idle_timeout=5))
         self.models: dict[str, Model] = {}
         self.readers: list[tuple[Reader, Model]] = []
         self.count = 0
@@ -558,7 +560,7 @@ class BoundTests(SynchronousTestCase):
     def make(self, **bounds: Any) -> Hub:
         """A hub with these bounds."""
         self.clock = Clock()
-        return Hub(self.clock, retention=RETENTION, failed_grace=GRACE, **bounds)
+        return Hub(self.clock, Bounds(retention=RETENTION, failed_grace=GRACE, **bounds))
 
     def test_messages_of_a_channel(self) -> None:
         """A channel that is full takes its end only, and says once that it is full."""

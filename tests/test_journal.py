@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor import disk, journal, sweeping
 from recodex_monitor.channel import CHUNK_SIZE, Channel, End
-from recodex_monitor.hub import Hub
+from recodex_monitor.hub import Bounds, Hub
 from recodex_monitor.journal import Journal
 from recodex_monitor.messages import FAILED, Message
 from recodex_monitor.trouble import RETRY
@@ -68,7 +69,7 @@ class Monitor:
             now=lambda: f"{self.wall + clock.seconds()} {clock.seconds()} {self.boot}",
         )
         times = {"retention": RETENTION, "failed_grace": GRACE, "idle_timeout": IDLE}
-        self.hub = Hub(clock, journal=self.journal, **{**times, **bounds})
+        self.hub = Hub(clock, Bounds(**{**times, **bounds}), self.journal)
         self.bounds = bounds
         self.others: list[Monitor] = []
 
@@ -181,7 +182,7 @@ class SaveTests(JournalTestCase):
 
     def test_gone_in_the_turn_in_which_it_came(self) -> None:
         """A channel that had to make room for another of the same turn does not come back."""
-        self.monitor.hub._max_channels = 2
+        self.monitor.hub.bounds = replace(self.monitor.hub.bounds, max_channels=2)
         self.monitor.publish("old", "A")
         batch = [message(name, "A") for name in ("old", "one", "two", "three")]
         self.monitor.hub.publish(batch)
@@ -272,7 +273,7 @@ class TimeTests(JournalTestCase):
             self.monitor.publish(name, "A")
         for room, left in ((5, "abdef"), (4, "bdef"), (2, "de"), (1, "e")):
             other = self.monitor.after_kill()
-            other.hub._max_channels = room
+            other.hub.bounds = replace(other.hub.bounds, max_channels=room)
             other.start()
             self.assertEqual("".join(sorted(other.state())), left)
             other.journal.tick()
@@ -283,7 +284,7 @@ class TimeTests(JournalTestCase):
         for name in "abc":
             self.monitor.hub.publish([Message(name, "A", b"x" * 1000)])
         other = self.monitor.after_kill()
-        other.hub._max_history_bytes = 2500
+        other.hub.bounds = replace(other.hub.bounds, max_history_bytes=2500)
         other.start()
         self.assertEqual(set(other.state()), {"b", "c"})
         self.assertEqual(other.hub.history_bytes, 2 * 1004)

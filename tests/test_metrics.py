@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -54,7 +55,7 @@ class ValueTests(MetricsTestCase):
 
     def test_limits(self) -> None:
         """A limit that was reached is named."""
-        self.hub._max_channels = 1
+        self.hub.bounds = replace(self.hub.bounds, max_channels=1)
         self.follow("a"), self.follow("b")
         self.assertEqual(self.values()["limits_reached_total max_channels"], 1)
 

@@ -1,5 +1,7 @@
 """The file of histories does not grow beyond what is kept in it."""
 
+from dataclasses import replace
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -96,7 +98,7 @@ class DeadTests(SweepTestCase):
         for number in range(100):
             self.monitor.publish("job", f"A{number}")
         self.monitor.let_pass(1)
-        self.monitor.hub._max_channels = 1
+        self.monitor.hub.bounds = replace(self.monitor.hub.bounds, max_channels=1)
         for number in range(100):
             self.monitor.publish("other", f"B{number}")
         self.monitor.let_pass(2)

@@ -88,7 +88,7 @@ class TotalTests(ViewTestCase):
         browser.transport.full = True
         self.say("job", "TASK a COMPLETED", "FINISHED")
         before = self.view.totals()
-        self.clock.advance(self.hub.ended.delay + 1)
+        self.clock.advance(self.hub.bounds.retention + 1)
         self.hub.expire()
         self.assertNotIn("job", self.hub.channels)
         self.assertEqual(self.view.totals().deliveries, before.deliveries)
@@ -221,11 +221,11 @@ class ChannelTests(ViewTestCase):
     def test_ends(self) -> None:
         """A job that was given up, and one that is kept no longer, say so."""
         self.say("job", "FAILED")
-        self.clock.advance(self.hub.failing.delay)
+        self.clock.advance(self.hub.bounds.failed_grace)
         self.hub.expire()
         told = self.view.channel("job")
         self.assertEqual((told["state"], told["hints"][0]["cause"]), (End.FAILED, "given-up"))
-        self.clock.advance(self.hub.ended.delay)
+        self.clock.advance(self.hub.bounds.retention)
         self.hub.expire()
         told = self.view.channel("job")
         self.assertEqual((told["known"], told["hints"][0]["cause"]), (False, "expired"))

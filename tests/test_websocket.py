@@ -1,6 +1,7 @@
 """The browsers' side, with browsers in memory."""
 
 import resource
+from dataclasses import replace
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from twisted.trial.unittest import SynchronousTestCase
@@ -432,7 +433,7 @@ class LimitTests(SynchronousTestCase):
     def test_no_room_for_a_channel(self) -> None:
         """A client for whose channel there is no room is closed with 1013."""
         _, hub, factory = service()
-        hub._max_channels = 1
+        hub.bounds = replace(hub.bounds, max_channels=1)
         Browser(factory).follow("job")
         browser = Browser(factory)
         browser.follow("other")
