@@ -3,10 +3,10 @@
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from recodex_monitor.config import Limits
 
 RETRY_AFTER = 30
 """Seconds after which a client that found no place should try again."""
@@ -37,27 +37,14 @@ class Admission:
     of them in X-Forwarded-For.
     """
 
-    def __init__(
-        self,
-        *,
-        max_connections: int,
-        max_connections_per_address: int,
-        trusted_proxies: Iterable[Network] = (),
-        allowed_origins: Iterable[str] = ("*",),
-    ) -> None:
+    def __init__(self, limits: Limits) -> None:
         """Admit nobody yet.
 
         Args:
-            max_connections: places in all.
-            max_connections_per_address: places for the clients of one address.
-            trusted_proxies: whose X-Forwarded-For is believed.
-            allowed_origins: origins of pages, as ``https://example.org``, with ``*`` for any
-                part of a host name, or ``*`` alone for any page.
+            limits: places in all and for the clients of one address, the proxies whose
+                X-Forwarded-For is believed, and the origins of pages.
         """
-        self._max_connections = max_connections
-        self._max_per_address = max_connections_per_address
-        self._trusted = tuple(trusted_proxies)
-        self._origins = None if "*" in allowed_origins else _pattern(allowed_origins)
+        self._limits = limits
         self._admitted: Counter[str] = Counter()
         self._count = 0
 
@@ -74,10 +61,11 @@ class Admission:
         """
         if origin is not None and not self.allows(origin):
             raise Refused(403, "origin not allowed")
-        if self._count >= self._max_connections:
+        if self._count >= self._limits.max_connections:
             raise Refused(503, "too many connections")
         address = self._client(peer, forwarded_for)
-        if self._admitted[address] >= self._max_per_address and not self._is_trusted(address):
+        places = self._limits.max_connections_per_address
+        if self._admitted[address] >= places and not self._is_trusted(address):
             raise Refused(503, "too many connections from one address")
         self._admitted[address] += 1
         self._count += 1
@@ -85,7 +73,7 @@ class Admission:
 
     def allows(self, origin: str) -> bool:
         """Whether pages of an origin may connect."""
-        pattern = self._origins
+        pattern = _pattern(self._limits.allowed_origins)
         return pattern is None or pattern.fullmatch(_without_default_port(origin)) is not None
 
     def release(self, address: str) -> None:
@@ -109,7 +97,7 @@ class Admission:
         if address == LOCAL:
             return True
         parsed = _parsed(address)
-        return parsed is not None and any(parsed in network for network in self._trusted)
+        return parsed is not None and any(parsed in one for one in self._limits.trusted_proxies)
 
 
 def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -121,7 +109,11 @@ def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
     return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
-def _pattern(origins: Iterable[str]) -> re.Pattern[str]:
+@lru_cache(maxsize=1)
+def _pattern(origins: tuple[str, ...]) -> re.Pattern[str] | None:
+    """What fits these origins, with ``*`` for any part of a host name; None if any does."""
+    if "*" in origins:
+        return None
     alternatives = (
         re.escape(_without_default_port(origin)).replace(r"\*", "[^/:@]+") for origin in origins
     )

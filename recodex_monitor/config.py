@@ -46,9 +46,10 @@ class Logger:
     """Section ``logger``: where the log goes, what is in it, and how it is rotated."""
 
     file: str | None = _key(values.text, None)
-    level: str = _key(values.level, "info")
+    level: str = _key(values.one_of("level", values.LEVELS), "info")
     max_size: int = _key(values.whole(0, 2**40), 1024 * 1024, name="max-size")
     rotations: int = _key(values.whole(0, 1000), 3)
+    format: str = _key(values.one_of("format", values.FORMATS), "text")
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,13 @@ class History:
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
 
-@dataclass(frozen=True)
+@dataclass
 class Limits:
-    """Section ``limits``: what bounds the monitor; times in seconds, sizes in bytes."""
+    """Section ``limits``: what bounds the monitor; times in seconds, sizes in bytes.
+
+    The parts of a monitor share one, and look into it whenever they need a limit: it may change
+    while the monitor runs.
+    """
 
     max_connections: int = _key(values.whole(1, 10**6), 16384)
     max_connections_per_address: int = _key(values.whole(1, 10**6), 2048)
@@ -269,6 +274,27 @@ def _unknown(key: str, known: dict[str, Any]) -> str:
     if nearest:
         return f"is not known, did you mean {nearest[0]}?"
     return f"is not known, there are {', '.join(known)}"
+
+
+def changes(old: Settings, new: Settings) -> Iterator[tuple[str, Any, Any]]:
+    """The keys whose values differ, with what may be shown of both; None where there is none."""
+    before, after = _flat(old), _flat(new)
+    for key in sorted(before | after):
+        if before.get(key) != after.get(key):
+            if key == "status_token":
+                yield key, "***", "***"
+            else:
+                yield key, before.get(key), after.get(key)
+
+
+def _flat(settings: Settings) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in _plain(settings).items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{key}": one for key, one in value.items()}
+        else:
+            flat[name] = value
+    return flat
 
 
 def dump(settings: Settings) -> str:

@@ -29,7 +29,7 @@ class Front(ServerFactory):
     Attributes:
         reception: knows all connections.
         subscribers: makes those that speak WebSocket.
-        max_head_size: bytes of a request's head.
+        limits: of the connections.
     """
 
     noisy = False
@@ -42,7 +42,7 @@ class Front(ServerFactory):
             limits: of the connections.
             clock: tells the time.
         """
-        self.max_head_size = limits.max_handshake_size
+        self.limits = limits
         self.reception = Reception(limits, clock)
         self.subscribers = SubscriberFactory(hub, self.reception, limits, clock, self._wait)
         streams = Streams(hub, limits, clock)
@@ -96,7 +96,7 @@ class Waiting(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Called by Twisted with what came in."""
         came = self._came = self._came + data
-        limit = self._front.max_head_size
+        limit = self._front.limits.max_handshake_size
         end = came.find(b"\r\n\r\n", 0, limit)
         if end >= 0:
             self._asked(came, end)

@@ -1,12 +1,16 @@
 """The log: the logger's settings become an observer of ``twisted.logger``.
 
 Lines, levels and rotation are those of Python's ``logging``, which the original monitor used:
-``[time] [recodex-monitor] [level] text``.
+``[time] [recodex-monitor] [level] text``; or there is a JSON object a line.
 """
 
+import json
 import logging
 import logging.handlers
+import string
 import sys
+from datetime import UTC, datetime
+from types import NoneType
 from typing import Any
 
 from twisted.logger import ILogObserver, LogLevel, formatEvent
@@ -61,26 +65,96 @@ class _Stderr(_SaysOnce, logging.StreamHandler[Any]):
         """Nothing can move standard error away."""
 
 
-@implementer(ILogObserver)
-class Log:
-    """Writes what is logged from a level on, one event a line.
+class _Text(logging.Formatter):
+    """The original monitor's lines, with tracebacks in indented lines.
 
     A line break or other control character in an event's text is escaped, so that nothing from
-    outside can look like a line of the log; a traceback follows in indented lines.
+    outside can look like a line of the log.
     """
 
-    def __init__(self, handler: _File | _Stderr, level: str) -> None:
-        handler.setFormatter(logging.Formatter(_FORMAT))
-        self._handler = handler
-        self._threshold = logging.getLevelNamesMapping()[level.upper()]
+    def format(self, record: logging.LogRecord) -> str:
+        """Called by ``logging``."""
+        event = record.__dict__["event"]
+        lines = [formatEvent(event), *_traceback(event)]
+        record.msg = "\n    ".join(line.translate(_CONTROLS) for line in lines)
+        return super().format(record)
+
+
+class _Json(logging.Formatter):
+    """An object a line: ``time``, ``level``, ``room``, ``message``, a ``traceback`` as lines.
+
+    The values that stand in the message are there too, by their names.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Called by ``logging``."""
+        event = record.__dict__["event"]
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        own = {
+            "time": time,
+            "level": record.levelname.lower(),
+            "room": event.get("log_namespace"),
+            "message": formatEvent(event),
+        }
+        if traceback := _traceback(event):
+            own["traceback"] = traceback
+        return json.dumps({**own, **_values(event), **own})
+
+
+_FORMATTERS = {"text": _Text(_FORMAT), "json": _Json()}
+
+
+def _traceback(event: dict[str, Any]) -> list[str]:
+    if "log_failure" not in event:
+        return []
+    lines: list[str] = event["log_failure"].getTraceback().rstrip().split("\n")
+    return lines
+
+
+def _values(event: dict[str, Any]) -> dict[str, Any]:
+    """What stands in an event's message, by name, as JSON has it."""
+    names = [name for _, name, _, _ in string.Formatter().parse(event.get("log_format") or "")]
+    values = {name: event[name] for name in names if name in event}
+    plain = (str, int, float, NoneType)
+    return {name: one if isinstance(one, plain) else str(one) for name, one in values.items()}
+
+
+@implementer(ILogObserver)
+class Log:
+    """Writes what is logged from a level on, one event a line, to a file or to standard error."""
+
+    def __init__(self, settings: config.Logger) -> None:
+        """Open it; see ``adopt``."""
+        self._handler: _File | _Stderr = _Stderr(sys.__stderr__)
+        self.adopt(settings)
+
+    def adopt(self, settings: config.Logger) -> None:
+        """Go on by these settings.
+
+        Where they name no file and the default one cannot be written, the log goes to standard
+        error, which is told so.
+
+        Raises:
+            OSError: the file that they name cannot be written; all stays as it was.
+        """
+        old, self._handler = self._handler, _opened(settings)
+        self._handler.setFormatter(_FORMATTERS[settings.format])
+        self._threshold = logging.getLevelNamesMapping()[settings.level.upper()]
+        old.close()
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Called by ``twisted.logger`` for every event."""
         level = _LEVELS.get(event.get("log_level"), logging.INFO)
         if level < self._threshold:
             return
-        record = logging.LogRecord(NAME, level, "", 0, _text(event), None, None)
+        record = logging.LogRecord(NAME, level, "", 0, "", None, None)
+        record.__dict__["event"] = event
         self._handler.handle(record)
+
+    @property
+    def has_debug(self) -> bool:
+        """Whether events of the level debug are written."""
+        return self._threshold <= logging.DEBUG
 
     @property
     def on_stderr(self) -> bool:
@@ -92,38 +166,22 @@ class Log:
         self._handler.reopen()
 
 
-def open_log(settings: config.Logger) -> Log:
-    """Open the log that the settings ask for.
-
-    Where they name no file and the default one cannot be written, the log goes to standard
-    error, and its first line says so.
-
-    Raises:
-        OSError: the file that the settings name cannot be written.
-    """
+def _opened(settings: config.Logger) -> _File | _Stderr:
     if settings.file == STDERR:
-        return Log(_Stderr(sys.__stderr__), settings.level)
+        return _Stderr(sys.__stderr__)
     try:
-        return Log(_file(settings.file or config.DEFAULT_LOG, settings), settings.level)
+        return _file(settings.file or config.DEFAULT_LOG, settings)
     except OSError as error:
         if settings.file is not None:
             raise
         _say(f"cannot write {config.DEFAULT_LOG} ({error.strerror}), logging to standard error")
-        return Log(_Stderr(sys.__stderr__), settings.level)
+        return _Stderr(sys.__stderr__)
 
 
 def _file(path: str, settings: config.Logger) -> _File:
     # As Python's logging has it: no rotation without a size, or without files to rotate to.
     size = settings.max_size if settings.rotations else 0
     return _File(path, maxBytes=size, backupCount=settings.rotations, encoding="utf-8")
-
-
-def _text(event: dict[str, Any]) -> str:
-    text = formatEvent(event).translate(_CONTROLS)
-    if "log_failure" in event:
-        traceback = event["log_failure"].getTraceback().rstrip().split("\n")
-        text = "\n    ".join([text, *(line.translate(_CONTROLS) for line in traceback)])
-    return text
 
 
 def _say(text: str) -> None:

@@ -49,13 +49,8 @@ class Reception:
         """
         self.connections: set[Guest] = set()
         self.refused = Dropped(_log, "client", clock.seconds)
-        self._admission = Admission(
-            max_connections=limits.max_connections,
-            max_connections_per_address=limits.max_connections_per_address,
-            trusted_proxies=limits.trusted_proxies,
-            allowed_origins=limits.allowed_origins,
-        )
-        self._max_connections = limits.max_connections
+        self._admission = Admission(limits)
+        self._limits = limits
         self._seconds = clock.seconds
         self._silent = Deadlines[Any](lambda: limits.handshake_timeout)
         self.sweep = Turns(clock, self._sweep_steps)
@@ -72,7 +67,7 @@ class Reception:
         ZeroMQ's thread spin.
         """
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        room = min(2 * self._max_connections, allowed - min(SPARE_FILES, allowed // 4))
+        room = min(2 * self._limits.max_connections, allowed - min(SPARE_FILES, allowed // 4))
         if len(self.connections) < room:
             return True
         self.refused.add("no room", "too many connections, those in their handshake included")

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.internet import TimerService
@@ -19,22 +20,22 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 from twisted.python.components import Componentized
 
-from recodex_monitor import __version__, config, process, systemd
+from recodex_monitor import __version__, config, process, reload, systemd
 from recodex_monitor.access import Access
-from recodex_monitor.broker import BrokerService, Publish
+from recodex_monitor.broker import BrokerService
 from recodex_monitor.clock import TICK, LoopClock
 from recodex_monitor.front import Front
 from recodex_monitor.history import HistoryError
 from recodex_monitor.hub import Bounds, Hub
 from recodex_monitor.journal import Journal
-from recodex_monitor.log import Log, open_log
+from recodex_monitor.log import Log
 from recodex_monitor.messages import Message
 from recodex_monitor.reception import SPARE_FILES
 from recodex_monitor.transport import PublicPort
 from recodex_monitor.values import Endpoint
 
 if TYPE_CHECKING:
-    from recodex_monitor import metrics, status, tls
+    from recodex_monitor import metrics, status, tls, view
 
 _log = Logger()
 
@@ -69,7 +70,7 @@ def make_monitor(file: str | None) -> "Monitor":
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
     try:
         settings = config.load(file)
-        return Monitor(settings, open_log(settings.logger), reactor)
+        return Monitor(settings, file, Log(settings.logger), reactor)
     except config.ConfigError as error:
         raise CannotStart("\n".join(["wrong configuration", *error.problems])) from None
     except OSError as error:
@@ -94,26 +95,36 @@ def file_from_environment() -> str | None:
 class Monitor(Service):
     """A whole monitor: listens on both sides while it runs."""
 
-    def __init__(self, settings: config.Settings, log: Log, reactor: Any) -> None:
-        """Put the parts together; nothing listens yet."""
+    def __init__(self, settings: config.Settings, file: str | None, log: Log, reactor: Any) -> None:
+        """Put the parts together; nothing listens yet.
+
+        Args:
+            settings: those to begin with.
+            file: where they are read from again; None where there is nothing to read.
+            log: made by these settings.
+            reactor: runs it all.
+        """
         self.log = log
         self._reactor = reactor
-        self._limits = limits = settings.limits
+        self._settings = settings
+        # twistd may go to another folder.
+        self._file = os.path.abspath(file) if file is not None else None
+        # A copy, since the parts share these, and they change.
+        self._limits = limits = replace(settings.limits)
         self._clock = LoopClock(reactor)
         self._journal = self._make_journal(settings.history)
         self._hub = Hub(self._clock, _bounds(settings), self._journal)
-        debug = settings.logger.level == "debug"
-        publish = _logging_each(self._hub.publish) if debug else self._hub.publish
         on_exit = self._exit if settings.zeromq.allow_exit else None
-        front = Front(self._hub, limits, self._clock)
+        self._front = front = Front(self._hub, limits, self._clock)
         self._reception = front.reception
         self._broker = BrokerService(
-            settings.zeromq_uri, limits, publish, on_exit, self._clock.seconds
+            settings.zeromq_uri, limits, self._publish, on_exit, self._clock.seconds
         )
         self._certificate, factory = _secured(settings.websocket_tls, front, reactor)
         self._port = PublicPort(
             settings.websocket_uri, limits, factory, reactor, systemd.inherited_sockets()
         )
+        self._view: view.View | None = None
         self._status_page = self._make_status_page(settings)
         heartbeat = systemd.Heartbeat(self._status, reactor.seconds)
         sweeps = [self._clock.tick, self._hub.expire, *front.sweeps, heartbeat.beat]
@@ -129,13 +140,12 @@ class Monitor(Service):
             return None
         from recodex_monitor import metrics, status, view
 
-        shown = {"version": __version__, **config.shown(settings)}
-        looking = view.View(
+        looking = self._view = view.View(
             self._hub,
             self._reception,
             self._broker,
             self._clock,
-            settings=shown,
+            settings=_shown(settings),
             show_addresses=settings.show_addresses,
         )
         numbers = metrics.Metrics(looking, __version__)
@@ -252,14 +262,54 @@ class Monitor(Service):
     def _reload(self) -> None:
         systemd.notify_reloading()
         self.log.reopen()
-        if self._certificate is not None:
-            self._certificate.reload()
+        if self._file is not None:
+            self._read_again(self._file)
         systemd.notify(READY=1)
+
+    def _read_again(self, file: str) -> None:
+        """Go on by what the file says now; by what was, where something is wrong with it."""
+        try:
+            read = config.load(file)
+            settings = reload.in_force(self._settings, read)
+            if self._certificate is not None:
+                self._certificate.check(settings.websocket_tls)
+            if settings.logger != self._settings.logger:
+                self.log.adopt(settings.logger)
+        except config.ConfigError as error:
+            for problem in error.problems:
+                _log.error("goes on with the old settings: {why}", why=problem)
+            return
+        except OSError as error:
+            why = f"logger.file: cannot write {error.filename}: {error.strerror}"
+            _log.error("goes on with the old settings: {why}", why=why)
+            return
+        if self._certificate is not None:
+            self._certificate.reload(settings.websocket_tls)
+        reload.tell(self._settings, settings, read)
+        self._adopt(settings)
+
+    def _adopt(self, settings: config.Settings) -> None:
+        self._settings = settings
+        for one in fields(settings.limits):
+            setattr(self._limits, one.name, getattr(settings.limits, one.name))
+        self._hub.bounds = _bounds(settings)
+        self._front.subscribers.limits_changed()
+        self._port.limits_changed()
+        process.allow_open_files(2 * self._limits.max_connections + SPARE_FILES)
+        if self._view is not None:
+            self._view.settings = _shown(settings)
 
     def _status(self) -> str:
         channels = self._hub.channels.values()
         followers = sum(len(channel.subscriptions) for channel in channels)
         return f"followers: {followers}, channels: {len(channels)}"
+
+    def _publish(self, messages: list[Message], *, more: bool = False) -> None:
+        if self.log.has_debug:
+            for message in messages:
+                text = message.text.decode()
+                _log.debug("{channel!r}: {text}", channel=message.channel_id, text=text)
+        self._hub.publish(messages, more=more)
 
     def _exit(self) -> None:
         _log.warn("the broker asked the monitor to exit")
@@ -291,23 +341,14 @@ def _secured(
     return certificate, tls.SecureFactory(certificate, front, reactor)
 
 
+def _shown(settings: config.Settings) -> dict[str, Any]:
+    return {"version": __version__, **config.shown(settings)}
+
+
 def _scraped(numbers: "metrics.Metrics") -> "Callable[[], status.Answer]":
     from recodex_monitor.status import Answer
 
     return lambda: Answer(200, numbers.text(), numbers.content_type)
-
-
-def _logging_each(publish: Publish) -> Publish:
-    """Publish, and log every message; only where the log has debug, since it is not cheap."""
-
-    def publish_and_log(messages: list[Message], *, more: bool = False) -> None:
-        for message in messages:
-            _log.debug(
-                "{channel!r}: {text}", channel=message.channel_id, text=message.text.decode()
-            )
-        publish(messages, more=more)
-
-    return publish_and_log
 
 
 def _contained(*sweeps: Callable[[], None]) -> None:

@@ -138,17 +138,23 @@ class Certificate:
             return
         self._looked = self._seconds()
         if self._stamps() != self._seen:
-            self.reload()
+            self.reload(self._settings)
 
-    def reload(self) -> None:
-        """Read the files again; where something is wrong with them, go on with what is there."""
-        self._seen = self._stamps()
+    @staticmethod
+    def check(settings: Tls) -> None:
+        """Raise ConfigError if something is wrong with these files."""
+        make_context(settings)
+
+    def reload(self, settings: Tls) -> None:
+        """Read these files; where something is wrong with them, go on with what is there."""
         try:
-            self._context = make_context(self._settings)
+            context = make_context(settings)
         except ConfigError as error:
             _log.error("goes on with the old certificate: {why}", why=str(error))
         else:
-            _log.info("took the certificate of {file}", file=self._settings.certificate)
+            self._settings, self._context = settings, context
+            _log.info("took the certificate of {file}", file=settings.certificate)
+        self._seen = self._stamps()
 
     def _stamps(self) -> list[tuple[int, ...] | None]:
         settings = self._settings

@@ -88,7 +88,7 @@ class EagerPort(tcp.Port):
     def createInternetSocket(self) -> socket.socket:
         """Make the socket; connections inherit its options."""
         made: socket.socket = super().createInternetSocket()
-        self._set_options(made)
+        self.set_options(made)
         return made
 
     def take_over(self, inherited: socket.socket) -> None:
@@ -98,12 +98,13 @@ class EagerPort(tcp.Port):
         """
         inherited.setblocking(False)
         inherited.listen(self.backlog)
-        self._set_options(inherited)
+        self.set_options(inherited)
         # What reactor.adoptStreamPort does, but for a port of this class.
         self._preexistingSocket = inherited
         self.startListening()
 
-    def _set_options(self, listening: socket.socket) -> None:
+    def set_options(self, listening: socket.socket) -> None:
+        """Set options that connections inherit."""
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stall = int(self.stall_timeout * 1000)
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall)
@@ -142,7 +143,7 @@ class LocalPort(EagerPort):
     def _buildAddr(self, address: Any) -> UNIXAddress:
         return UNIXAddress(None)
 
-    def _set_options(self, listening: socket.socket) -> None:
+    def set_options(self, listening: socket.socket) -> None:
         """All are TCP's."""
 
 
@@ -230,6 +231,13 @@ class PublicPort(Service):
         port = EagerPort(address.port, self._factory, backlog, address.host, reactor)
         port.stall_timeout = self._limits.stall_timeout
         return port
+
+    def limits_changed(self) -> None:
+        """Listen with what the limits are now; new connections have them."""
+        for port in self._ports:
+            port.stall_timeout = self._limits.stall_timeout
+            port.set_options(port.socket)
+            port.socket.listen(self._limits.backlog)
 
     def stopService(self) -> defer.Deferred[Any]:
         """Accept no more connections; who is connected stays."""

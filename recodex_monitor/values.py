@@ -3,7 +3,7 @@
 import ipaddress
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,6 +11,9 @@ import yaml
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 """The log levels, in Python's names, from the most to the least."""
+
+FORMATS = ("text", "json")
+"""How an event is written to the log."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,16 @@ def flag(node: yaml.Node) -> bool:
     return value
 
 
-def level(node: yaml.Node) -> str:
-    """Read a log level, in any case."""
-    value = _scalar(node)
-    if not isinstance(value, str) or value.lower() not in LEVELS:
-        raise Mistake(f"{shown_node(node)} is not a level, use one of {', '.join(LEVELS)}")
-    return value.lower()
+def one_of(kind: str, known: Sequence[str]) -> Reader:
+    """Make a reader of one of these words, in any case."""
+
+    def read(node: yaml.Node) -> str:
+        value = _scalar(node)
+        if not isinstance(value, str) or value.lower() not in known:
+            raise Mistake(f"{shown_node(node)} is not a {kind}, use one of {', '.join(known)}")
+        return value.lower()
+
+    return read
 
 
 def whole(low: int, high: int) -> Reader:

@@ -318,15 +318,10 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
             is_unusual: takes connections over, with their first data; see LeanServerProtocol.
         """
         super().__init__(server="", reactor=clock)
-        self.setProtocolOptions(
-            maxFramePayloadSize=limits.max_client_message,
-            maxMessagePayloadSize=limits.max_client_message,
-            **_OPTIONS,
-        )
-        self.protocol = lean_class(SubscriberProtocol, self, limits.max_handshake_size)
+        self.limits = limits
+        self.limits_changed()
         self.is_unusual = is_unusual
         self.hub = hub
-        self.limits = limits
         self.reception = reception
         self._seconds = clock.seconds
         self._unsubscribed = Deadlines[SubscriberProtocol](lambda: limits.subscribe_timeout)
@@ -345,6 +340,15 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
         )
         self.sweep = Turns(clock, self._sweep_steps)
         """Sees to the clients whose time is up; call it every second."""
+
+    def limits_changed(self) -> None:
+        """Make new connections by what the limits are now."""
+        self.setProtocolOptions(
+            maxFramePayloadSize=self.limits.max_client_message,
+            maxMessagePayloadSize=self.limits.max_client_message,
+            **_OPTIONS,
+        )
+        self.protocol = lean_class(SubscriberProtocol, self, self.limits.max_handshake_size)
 
     def buildProtocol(self, addr: Any) -> SubscriberProtocol:
         """Make a connection that waits for a handshake."""

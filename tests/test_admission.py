@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.admission import LOCAL, Admission, Refused
+from recodex_monitor.config import Limits
 
 PROXIES = (ip_network("127.0.0.0/8"), ip_network("10.1.0.0/16"), ip_network("::1/128"))
 
@@ -15,12 +16,13 @@ def admission(
     places: int = 100, an_address: int = 100, origins: tuple[str, ...] = ("*",)
 ) -> Admission:
     """An admission that trusts PROXIES."""
-    return Admission(
+    limits = Limits(
         max_connections=places,
         max_connections_per_address=an_address,
         trusted_proxies=PROXIES,
         allowed_origins=origins,
     )
+    return Admission(limits)
 
 
 class PlaceTests(SynchronousTestCase):

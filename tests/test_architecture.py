@@ -24,7 +24,7 @@ BELOW = {
     "channel": "frames",
     "clock": "",
     "turns": "clock",
-    "admission": "",
+    "admission": "config",
     "delivery": "channel encoding",
     "encoding": "frames",
     "counts": "channel",
@@ -58,9 +58,10 @@ BELOW = {
     "disk": "clock history trouble",
     "sweeping": "clock history trouble",
     "journal": "channel clock disk history sweeping trouble turns",
+    "reload": "config",
     "tap": (
         "access broker clock config front history hub journal log messages metrics process "
-        "reception status systemd tls transport values view"
+        "reception reload status systemd tls transport values view"
     ),
     "jobs": "",
     "progress": "",

@@ -1,17 +1,20 @@
 """The log's lines and files."""
 
 import io
+import json
 import os
 import re
 import shutil
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor import config
-from recodex_monitor.log import Log, open_log
+from recodex_monitor.log import Log
 from recodex_monitor.values import LEVELS
 
 LINE = r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\] \[recodex-monitor\] "
@@ -28,9 +31,9 @@ class LogTestCase(SynchronousTestCase):
         self.stderr = io.StringIO()
         self.patch(sys, "__stderr__", self.stderr)
 
-    def open(self, level: str = "info", max_size: int = 0, rotations: int = 0) -> Log:
+    def open(self, level: str = "info", max_size: int = 0, rotations: int = 0, **more: Any) -> Log:
         """Open the log, and let ``logger`` write to it."""
-        log = open_log(config.Logger(str(self.path), level, max_size, rotations))
+        log = Log(config.Logger(str(self.path), level, max_size, rotations, **more))
         self.logger = Logger("test", observer=log)
         return log
 
@@ -155,12 +158,80 @@ class FileTests(LogTestCase):
         self.assertEqual(self.lines(), ["[INFO] kept"])
 
 
+class JsonTests(LogTestCase):
+    """The log as JSON."""
+
+    def events(self) -> list[dict[str, Any]]:
+        """What was written."""
+        return [json.loads(line) for line in self.path.read_text("utf-8").splitlines()]
+
+    def test_fields(self) -> None:
+        """A line is an object: time, level, room, message, and the values in the message."""
+        self.open(format="json")
+        self.logger.warn("{peer} follows {channel!r}", peer="192.0.2.1", channel="a\nb", other=1)
+        (event,) = self.events()
+        time = datetime.fromisoformat(event.pop("time"))
+        self.assertLess(abs((datetime.now(UTC) - time).total_seconds()), 60)
+        self.assertEqual(
+            event,
+            {
+                "level": "warning",
+                "room": "test",
+                "message": "192.0.2.1 follows 'a\\nb'",
+                "peer": "192.0.2.1",
+                "channel": "a\nb",
+            },
+        )
+
+    def test_values(self) -> None:
+        """Numbers stay numbers, what JSON does not know is text, and our own names are ours."""
+        self.open(format="json")
+        self.logger.info("{count} {what} {time}", count=3, what=b"x", time="forged")
+        (event,) = self.events()
+        self.assertEqual((event["count"], event["what"]), (3, "b'x'"))
+        self.assertNotEqual(event["time"], "forged")
+
+    def test_failure(self) -> None:
+        """A traceback is a list of lines in the same object."""
+        self.open(format="json")
+        try:
+            raise ValueError("wrong\n[line]")
+        except ValueError:
+            self.logger.failure("it failed")
+        (event,) = self.events()
+        self.assertEqual(event["level"], "critical")
+        self.assertIn("builtins.ValueError: wrong", event["traceback"])
+
+
+class OtherSettingsTests(LogTestCase):
+    """A log that goes on by other settings."""
+
+    def test_adopt(self) -> None:
+        """Level, format and file are those of the new settings."""
+        log = self.open()
+        self.logger.debug("not this")
+        log.adopt(config.Logger(str(self.folder / "other.log"), "debug"))
+        self.assertTrue(log.has_debug)
+        self.logger.debug("this")
+        self.assertEqual(self.lines(), [])
+        self.assertEqual(self.lines("other.log"), ["[DEBUG] this"])
+
+    def test_unwritable(self) -> None:
+        """Where the new file cannot be written, the log goes on as it was."""
+        log = self.open()
+        missing = config.Logger(str(self.folder / "missing" / "monitor.log"), "debug")
+        self.assertRaises(OSError, log.adopt, missing)
+        self.logger.info("this")
+        self.logger.debug("not this")
+        self.assertEqual(self.lines(), ["[INFO] this"])
+
+
 class StderrTests(LogTestCase):
     """The log on standard error."""
 
     def test_as_configured(self) -> None:
         """The file ``-`` is standard error, which reopening leaves alone."""
-        log = open_log(config.Logger("-", "warning"))
+        log = Log(config.Logger("-", "warning"))
         logger = Logger("test", observer=log)
         logger.info("not this")
         log.reopen()
@@ -170,7 +241,7 @@ class StderrTests(LogTestCase):
     def test_default_is_a_file(self) -> None:
         """Where no file was configured, the default one is written."""
         self.patch(config, "DEFAULT_LOG", str(self.path))
-        Logger("test", observer=open_log(config.Logger())).info("text")
+        Logger("test", observer=Log(config.Logger())).info("text")
         self.assertEqual(self.lines(), ["[INFO] text"])
         self.assertEqual(self.stderr.getvalue(), "")
 
@@ -178,7 +249,7 @@ class StderrTests(LogTestCase):
         """Where the default one cannot be written, standard error gets the log, and is told so."""
         default = str(self.folder / "missing" / "monitor.log")
         self.patch(config, "DEFAULT_LOG", default)
-        Logger("test", observer=open_log(config.Logger())).info("text")
+        Logger("test", observer=Log(config.Logger())).info("text")
         told, line = self.stderr.getvalue().splitlines()
         self.assertEqual(
             told,

@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import websockets
+import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor import __version__
 from tests.fakes import HANDSHAKE, TEXT, frame
+from tests.integration.browser import until
 from tests.integration.support import COMMAND, WAYS, Monitor, connected_broker, running_monitor
 
 
@@ -131,10 +133,55 @@ class SignalTests(SynchronousTestCase):
                 moved = monitor.log.rename(monitor.folder / "monitor.log.1")
                 monitor.process.send_signal(signal.SIGHUP)
                 deadline = time.monotonic() + 10
-                while not monitor.log.exists() and time.monotonic() < deadline:
+                while "follows 'job'" not in monitor.logged() and time.monotonic() < deadline:
                     asyncio.run(self.follow_briefly(monitor.url))
                 self.assertIn("follows 'job'", monitor.logged())
                 self.assertIn("listens on", moved.read_text())
+
+    def test_hangup_reads_the_settings_again(self) -> None:
+        """SIGHUP puts what has changed in force, tells it, and keeps who is connected."""
+
+        async def check(monitor: Monitor) -> None:
+            async with websockets.connect(monitor.url, proxy=None) as client:
+                await client.send("job")
+                settings = yaml.safe_load(monitor.config.read_text())
+                settings |= {"limits": {"max_connections": 1}, "status_uri": ["127.0.0.1", 0]}
+                settings["logger"]["level"] = "debug"
+                monitor.configure(**settings)
+                text = "status_uri stays not set until a restart"
+                await asyncio.to_thread(self.hang_up, monitor, text)
+                self.assertIn("limits.max_connections is 1 now, it was 16384", monitor.logged())
+                self.assertIn("logger.level is debug now, it was info", monitor.logged())
+                with self.assertRaises(websockets.InvalidStatus) as refused:
+                    await websockets.connect(monitor.url, proxy=None)
+                self.assertEqual(refused.exception.response.status_code, 503)
+                with connected_broker(monitor) as broker:
+                    broker.send(b"job", b"STARTED")
+                    self.assertEqual(await client.recv(), '{"command": "STARTED"}')
+                self.assertIn('\'job\': {"command": "STARTED"}', monitor.logged())
+
+        for way in WAYS:
+            with running_monitor(way) as monitor:
+                asyncio.run(check(monitor))
+
+    def test_hangup_with_a_mistake(self) -> None:
+        """Where the file has a mistake, or names a log that cannot be, nothing changes."""
+        with running_monitor() as monitor:
+            monitor.config.write_text("channels: {retention: 1}\nlimits: {max_connection: 1}\n")
+            old = "goes on with the old settings: "
+            self.hang_up(monitor, f"{old}{monitor.config}:2: limits.max_connection: is not known")
+            missing = str(monitor.folder / "missing" / "log")
+            monitor.configure(channels={"retention": 1}, logger={"file": missing})
+            self.hang_up(monitor, f"{old}logger.file: cannot write {missing}: No such file")
+            monitor.config.unlink()
+            self.hang_up(monitor, f"{old}{monitor.config}: cannot be read: No such file")
+            self.assertNotIn("retention", monitor.logged())
+
+    @staticmethod
+    def hang_up(monitor: Monitor, text: str) -> None:
+        """Send SIGHUP and wait until the log has a text."""
+        monitor.process.send_signal(signal.SIGHUP)
+        until(lambda: text in monitor.logged())
 
     @staticmethod
     async def follow_briefly(url: str) -> None:

@@ -151,7 +151,7 @@ class FollowerTests(SynchronousTestCase):
         good = authority.issued
         authority.issue()
         authority.replace("key.pem", b"nothing")
-        self._signal(monitor, "goes on with the old certificate: websocket_tls.key: ")
+        self._signal(monitor, "goes on with the old settings: websocket_tls.key: ")
         self.assertEqual(shown(monitor, authority), good)
 
     @staticmethod
