@@ -1,12 +1,12 @@
 """Who may connect: bounds on the number of connections, and the pages that may open one."""
 
-import ipaddress
 import re
 from collections import Counter
 from functools import lru_cache
 from itertools import pairwise
 
 from recodex_monitor.config import Limits
+from recodex_monitor.values import parsed_ip
 
 RETRY_AFTER = 30
 """Seconds after which a client that found no place should try again."""
@@ -89,24 +89,15 @@ class Admission:
             return peer
         hops = [peer, *(hop.strip() for hop in reversed(forwarded_for.split(",")))]
         for nearer, hop in pairwise(hops):
-            if not self._is_trusted(nearer) or not _parsed(hop):
+            if not self._is_trusted(nearer) or not parsed_ip(hop):
                 return nearer
-        return hops[-1] if _parsed(hops[-1]) else peer
+        return hops[-1] if parsed_ip(hops[-1]) else peer
 
     def _is_trusted(self, address: str) -> bool:
         if address == LOCAL:
             return True
-        parsed = _parsed(address)
+        parsed = parsed_ip(address)
         return parsed is not None and any(parsed in one for one in self._limits.trusted_proxies)
-
-
-def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return None
-    # A socket that takes both kinds tells of IPv4 clients as ::ffff:192.0.2.1.
-    return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
 @lru_cache(maxsize=1)

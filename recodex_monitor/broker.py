@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
 
+from recodex_monitor import zap
 from recodex_monitor.accepted import IPC, accepted, hung_up
 from recodex_monitor.addresses import FILE_MODE, clear, resolve
 from recodex_monitor.config import Limits
@@ -25,6 +26,7 @@ from recodex_monitor.dropped import Dropped
 from recodex_monitor.messages import MalformedMessage, Message, parse
 from recodex_monitor.peers import Peers
 from recodex_monitor.values import Address, Endpoint, SocketFile
+from recodex_monitor.zap import Guard
 
 _log = Logger()
 
@@ -41,6 +43,9 @@ DRAIN_TIMEOUT = 1.0
 _NOBLOCK, _EVENTS, _POLLIN = int(zmq.NOBLOCK), int(zmq.EVENTS), int(zmq.POLLIN)
 
 _NO_LIMIT = 2**31 - 1
+
+_STEP = 0.01
+"""Seconds in which ZeroMQ's thread has answered to us."""
 
 EXIT = [b"0", b"exit"]
 """The message that ends a monitor whose settings allow it."""
@@ -69,6 +74,7 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         limits: Limits,
         publish: Publish,
         on_exit: Callable[[], None] | None,
+        guard: Guard | None,
     ) -> None:
         """Make the socket, not yet bound.
 
@@ -77,6 +83,7 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
             limits: of messages, and of what ZeroMQ takes in before it is read.
             publish: called with the messages of a turn.
             on_exit: called when the broker asks the monitor to exit; None where it may not.
+            guard: says who may be a broker; None where everybody may.
         """
         # All before the base class, which reads from the socket at once.
         self.dropped = Dropped(_log, "broker message", factory.reactor.seconds)
@@ -89,6 +96,8 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         # monitor without one never delivers to it again.
         super().__init__(factory, identity=IDENTITY)
         self.socket.set(zmq.MAXMSGSIZE, limits.max_frame_size)
+        if guard is not None:
+            guard.protect(self.socket)
 
     def bind_file(self, file: SocketFile) -> None:
         """Bind to a Unix socket's file.
@@ -113,19 +122,23 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         self.endpoints[-1] = ZmqEndpoint(ZmqEndpointType.bind, bound)
         return Address(address.host, int(bound.rpartition(":")[2]))
 
-    def drain(self) -> None:
+    def drain(self, ended: Callable[[], int]) -> None:
         """Read all that the broker has sent, and let it send no more.
 
         To unbind alone would cut its connection, and lose what is on the way. Once we have closed
         our side of it, the broker hangs up behind what it has sent, and keeps what it has to say
         for the next monitor. Blocks for little more than DRAIN_TIMEOUT, whatever a peer does.
+
+        Args:
+            ended: tells of how many connections ZeroMQ has told so far that they have ended.
         """
         deadline = time.monotonic() + DRAIN_TIMEOUT
         peers = list(accepted([each.address for each in self.endpoints]))
         while self.read_turn() and time.monotonic() < deadline:
             pass
         # A connection that ZeroMQ does not read since too much waits here would end unread.
-        self.socket.set(zmq.RCVHWM, _NO_LIMIT)
+        if peers and self._forgets_ended(ended, deadline):
+            self.socket.set(zmq.RCVHWM, _NO_LIMIT)
         for peer in peers:
             with suppress(OSError):
                 peer.shutdown(socket.SHUT_WR)
@@ -138,6 +151,20 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
             self.read_turn()
         for peer in peers:
             peer.close()
+
+    def _forgets_ended(self, ended: Callable[[], int], deadline: float) -> bool:
+        """Wait until ZeroMQ knows no connection that has ended; False if it takes too long.
+
+        It would tell each of a new limit, also one of which its thread has freed its half since,
+        and that crashes the thread (libzmq 4.3.5). The two halves part in two steps.
+        """
+        known = -1
+        while known != ended() and time.monotonic() < deadline:
+            known = ended()
+            for _ in range(2):
+                time.sleep(_STEP)
+                self.socket.get(_EVENTS)  # takes what the thread has to say
+        return known == ended()
 
     def doRead(self) -> None:
         """Called when ZeroMQ may have something: reads and publishes a turn's messages.
@@ -258,6 +285,26 @@ class PeerEvents(ZmqConnection):  # type: ignore[misc]
         super().shutdown()
 
 
+class Questions(ZmqConnection):  # type: ignore[misc]
+    """Has ZeroMQ's questions about who connects answered."""
+
+    socketType = zmq.REP
+
+    def __init__(self, factory: ZmqFactory, guard: Guard) -> None:
+        """Begin to answer.
+
+        Args:
+            factory: holds the ZeroMQ context and the reactor.
+            guard: knows the answers.
+        """
+        self._guard = guard
+        super().__init__(factory, ZmqEndpoint(ZmqEndpointType.bind, zap.ENDPOINT))
+
+    def messageReceived(self, message: list[bytes]) -> None:
+        """Called by txZMQ with a question."""
+        self.send(self._guard.answer(message))
+
+
 class BrokerService(Service):
     """Binds the broker's socket while it runs."""
 
@@ -268,12 +315,14 @@ class BrokerService(Service):
         publish: Publish,
         on_exit: Callable[[], None] | None = None,
         now: Callable[[], float] = time.monotonic,
+        guard: Guard | None = None,
     ) -> None:
         """Make a service that is not listening yet; for the arguments see BrokerConnection."""
         self._address = address
         self._limits = limits
         self._publish = publish
         self._on_exit = on_exit
+        self._guard = guard
         self._factory: ZmqFactory | None = None
         self._connection: BrokerConnection | None = None
         self._events: PeerEvents | None = None
@@ -291,8 +340,11 @@ class BrokerService(Service):
         address = self._address
         addresses = [address] if isinstance(address, SocketFile) else resolve(address)
         self._factory = ZmqFactory()
+        # The factory shuts it down. It has to be there before the first connection.
+        if self._guard is not None:
+            Questions(self._factory, self._guard)
         self._connection = BrokerConnection(
-            self._factory, self._limits, self._publish, self._on_exit
+            self._factory, self._limits, self._publish, self._on_exit, self._guard
         )
         self.dropped = self._connection.dropped.counts
         self._events = PeerEvents(self._factory, self._connection, self.peers)
@@ -307,8 +359,13 @@ class BrokerService(Service):
         """Take in what ZeroMQ still holds for us, then close the socket."""
         super().stopService()
         if self._connection is not None:
-            self._connection.drain()
+            self._connection.drain(self._ended)
         self._close()
+
+    def _ended(self) -> int:
+        if self._events is not None:
+            self._events.doRead()
+        return self.peers.count - self.peers.connected
 
     def _close(self) -> None:
         if self._events is not None:

@@ -2,10 +2,11 @@
 
 import argparse
 import sys
+import time
 
 from twisted.logger import globalLogBeginner
 
-from recodex_monitor import __version__, config, demo, history, report, simulate, watch
+from recodex_monitor import __version__, config, demo, history, report, simulate, watch, zap
 
 _TOOLS = {
     "simulate": (simulate, "play the broker against a running monitor"),
@@ -64,6 +65,7 @@ def _check(arguments: argparse.Namespace) -> int:
     try:
         settings = config.load(arguments.config)
         _check_tls(settings.websocket_tls)
+        zap.make_guard(settings.zeromq, time.monotonic)
         if settings.history.file is not None:
             _check_history(settings.history.file)
     except config.ConfigError as error:

@@ -52,11 +52,17 @@ class Logger:
     format: str = _key(values.one_of("format", values.FORMATS), "text")
 
 
+_EVERYWHERE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
+
+
 @dataclass(frozen=True)
 class Zeromq:
-    """Section ``zeromq``: the broker's side."""
+    """Section ``zeromq``: the broker's side, and who may be a broker."""
 
     allow_exit: bool = _key(values.flag, False)
+    allowed_networks: tuple[Network, ...] = _key(values.networks, _EVERYWHERE)
+    curve_key: str | None = _key(values.text, None)
+    curve_clients: str | None = _key(values.text, None)
 
 
 @dataclass(frozen=True)
@@ -204,7 +210,8 @@ def is_private(address: Endpoint) -> bool:
     """Whether only this machine can connect to an address: loopback or a Unix socket."""
     if isinstance(address, SocketFile) or address.host.lower().rstrip(".") == "localhost":
         return True
-    return values.is_ip(address.host) and ipaddress.ip_address(address.host).is_loopback
+    parsed = values.parsed_ip(address.host)
+    return parsed is not None and parsed.is_loopback
 
 
 def _exposed(settings: Settings, document: yaml.Node) -> Iterator[str]:

@@ -33,6 +33,7 @@ from recodex_monitor.messages import Message
 from recodex_monitor.reception import SPARE_FILES
 from recodex_monitor.transport import PublicPort
 from recodex_monitor.values import Endpoint
+from recodex_monitor.zap import make_guard
 
 if TYPE_CHECKING:
     from recodex_monitor import metrics, status, tls, view
@@ -118,7 +119,12 @@ class Monitor(Service):
         self._front = front = Front(self._hub, limits, self._clock)
         self._reception = front.reception
         self._broker = BrokerService(
-            settings.zeromq_uri, limits, self._publish, on_exit, self._clock.seconds
+            settings.zeromq_uri,
+            limits,
+            self._publish,
+            on_exit,
+            self._clock.seconds,
+            make_guard(settings.zeromq, self._clock.seconds),
         )
         self._certificate, factory = _secured(settings.websocket_tls, front, reactor)
         self._port = PublicPort(

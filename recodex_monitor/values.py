@@ -195,20 +195,23 @@ def hosts(node: yaml.Node) -> tuple[str, ...]:
 
 def _host(node: yaml.Node) -> str:
     value = _scalar(node)
-    if isinstance(value, str) and (value == "*" or is_ip(value) or _is_name(value)):
+    if isinstance(value, str) and (value == "*" or parsed_ip(value) or _is_name(value)):
         return value
     raise Mistake(
         f'{shown_node(node)} is not a host, use an IP address, a host name, or "*" for all'
     )
 
 
-def is_ip(text: str) -> bool:
-    """Whether a text is an IP address."""
+def parsed_ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The IP address that a text is; None if it is none.
+
+    A socket that takes both kinds tells of IPv4 as ``::ffff:192.0.2.1``, which is IPv4 here.
+    """
     try:
-        ipaddress.ip_address(text)
+        parsed = ipaddress.ip_address(text)
     except ValueError:
-        return False
-    return True
+        return None
+    return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
 def _is_name(text: str) -> bool:

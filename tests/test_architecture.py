@@ -24,7 +24,7 @@ BELOW = {
     "channel": "frames",
     "clock": "",
     "turns": "clock",
-    "admission": "config",
+    "admission": "config values",
     "delivery": "channel encoding",
     "encoding": "frames",
     "counts": "channel",
@@ -39,7 +39,7 @@ BELOW = {
     "status": "access config dropped transport values view web",
     "report": "config progress values words",
     "accepted": "",
-    "broker": "accepted addresses config dropped messages peers values",
+    "broker": "accepted addresses config dropped messages peers values zap",
     "transport": "addresses config values",
     "lean": "admission frames handshake",
     "reception": "admission clock config deadlines dropped turns",
@@ -59,16 +59,17 @@ BELOW = {
     "sweeping": "clock history trouble",
     "journal": "channel clock disk history sweeping trouble turns",
     "reload": "config",
+    "zap": "config dropped values",
     "tap": (
         "access broker clock config front history hub journal log messages metrics process "
-        "reception reload status systemd tls transport values view"
+        "reception reload status systemd tls transport values view zap"
     ),
     "jobs": "",
     "progress": "",
     "simulate": "jobs progress",
     "watch": "progress",
     "demo": "jobs progress simulate watch",
-    "cli": "config demo history report simulate tap tls watch",
+    "cli": "config demo history report simulate tap tls watch zap",
 }
 """Each module, and those that it may import."""
 

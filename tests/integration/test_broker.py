@@ -1,21 +1,27 @@
 """The broker's side with real ZeroMQ sockets, in this process and its reactor."""
 
+import os
 import socket
+import time
+from ipaddress import ip_network
+from typing import Any
 
 import zmq
+import zmq.auth
 from twisted.internet import defer, reactor, task
 from twisted.trial.unittest import TestCase
 
 from recodex_monitor.broker import BrokerService
-from recodex_monitor.config import Limits
+from recodex_monitor.config import Limits, Zeromq
 from recodex_monitor.messages import Message
 from recodex_monitor.values import Address
+from recodex_monitor.zap import Guard
 
 MESSAGES_A_TURN = Limits().messages_a_turn
 
 
-class BrokerServiceTests(TestCase):
-    """The service from its start to its stop."""
+class BrokerServiceTestCase(TestCase):
+    """A service and its peers."""
 
     def setUp(self) -> None:
         """A service on a port that the system picks, and a peer's context."""
@@ -29,10 +35,15 @@ class BrokerServiceTests(TestCase):
         self.batches.append(messages)
         self.more = more
 
-    def peer(self, kind: int = zmq.DEALER) -> "zmq.Socket[bytes]":
-        """A peer that is connected to the service."""
+    def peer(
+        self, kind: int = zmq.DEALER, keys: tuple[str, str] | None = None
+    ) -> "zmq.Socket[bytes]":
+        """A peer that is connected to the service; ``keys`` are the files of our and its key."""
         made: zmq.Socket[bytes] = self.context.socket(kind)
         made.set(zmq.LINGER, 0)
+        if keys is not None:
+            made.curve_serverkey, _ = zmq.auth.load_certificate(keys[0])
+            made.curve_publickey, made.curve_secretkey = zmq.auth.load_certificate(keys[1])
         made.connect(f"tcp://{self.service.addresses[0]}")
         self.addCleanup(made.close)
         return made
@@ -45,6 +56,10 @@ class BrokerServiceTests(TestCase):
                 return messages
             await task.deferLater(reactor, 0.01)
         raise AssertionError(f"{len(messages)} of {count} messages were published")
+
+
+class BrokerServiceTests(BrokerServiceTestCase):
+    """The service from its start to its stop."""
 
     def test_addressed_by_name(self) -> "defer.Deferred[None]":
         """A ROUTER peer that addresses ``recodex-monitor`` reaches it, as the broker does."""
@@ -140,5 +155,83 @@ class BrokerServiceTests(TestCase):
                 peer.send_multipart([b"job", b"more"])
             self.service.stopService()
             self.assertEqual(len(await self.received(501)), 501)
+
+        return defer.ensureDeferred(check())
+
+
+class EndedTests(BrokerServiceTestCase):
+    """A stop soon after a peer has gone."""
+
+    def test_stop_after_a_peer_has_gone(self) -> "defer.Deferred[None]":
+        """ZeroMQ's thread is told nothing of a connection that it has freed: it would crash."""
+
+        async def check() -> None:
+            self.service.startService()
+            peers = [self.peer() for _ in range(5)]
+            for peer in peers:
+                peer.send_multipart([b"job", b"STARTED"])
+            await self.received(5)
+            for peer in peers[1:]:
+                peer.close()
+            time.sleep(0.1)  # ZeroMQ's thread sees it, we do not
+            self.service.stopService()
+            await task.deferLater(reactor, 0.1)
+
+        return defer.ensureDeferred(check())
+
+
+class GuardedTests(BrokerServiceTestCase):
+    """A service that not everybody may be a broker of."""
+
+    def start(self, **settings: Any) -> Guard:
+        """Start the service by these settings."""
+        guard = Guard(Zeromq(**settings), lambda: 0.0)
+        address = Address("127.0.0.1", 0)
+        self.service = BrokerService(address, Limits(), self.publish, guard=guard)
+        self.service.startService()
+        self.addCleanup(self.service.stopService)
+        return guard
+
+    async def refused(self, guard: Guard) -> None:
+        """Wait until a peer was refused."""
+        while not guard.refused.counts or not self.service.peers.failures:
+            await task.deferLater(reactor, 0.01)
+
+    def test_networks(self) -> "defer.Deferred[None]":
+        """A peer of another network is refused, counted, and not heard."""
+
+        async def check() -> None:
+            guard = self.start(allowed_networks=(ip_network("192.0.2.0/24"),))
+            self.peer().send_multipart([b"job", b"STARTED"])
+            await self.refused(guard)
+            self.assertEqual((self.batches, self.service.peers.connected), ([], 0))
+
+        return defer.ensureDeferred(check())
+
+    def test_own_network(self) -> "defer.Deferred[None]":
+        """A peer of an allowed network is heard."""
+
+        async def check() -> None:
+            self.start(allowed_networks=(ip_network("127.0.0.0/8"),))
+            self.peer().send_multipart([b"job", b"STARTED"])
+            await self.received(1)
+
+        return defer.ensureDeferred(check())
+
+    def test_keys(self) -> "defer.Deferred[None]":
+        """With keys, a broker whose key is known is heard; one with another, or none, is not."""
+
+        async def check() -> None:
+            folder = self.mktemp()
+            os.makedirs(f"{folder}/brokers")
+            public, secret = zmq.auth.create_certificates(folder, "monitor")
+            _, known_secret = zmq.auth.create_certificates(f"{folder}/brokers", "broker")
+            _, other_secret = zmq.auth.create_certificates(folder, "other")
+            guard = self.start(curve_key=secret, curve_clients=f"{folder}/brokers")
+            self.peer().send_multipart([b"job", b"without a key"])
+            self.peer(keys=(public, other_secret)).send_multipart([b"job", b"another key"])
+            await self.refused(guard)
+            self.peer(keys=(public, known_secret)).send_multipart([b"job", b"STARTED"])
+            self.assertEqual([one.command for one in await self.received(1)], ["STARTED"])
 
         return defer.ensureDeferred(check())
