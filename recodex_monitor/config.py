@@ -1,4 +1,4 @@
-"""Settings: from YAML to frozen values, every mistake with its file, line and key.
+"""Settings: from YAML to values, every mistake with its file, line and key.
 
 The dataclasses are the whole schema: a section is a dataclass, a key is a field, its default is
 the field's, and how its value is read (values.py) stands in its metadata. Knows no Twisted.
