@@ -68,6 +68,9 @@ install:
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/recodex-monitor.conf
 	install -D -m 644 install/tmpfiles.conf \
 		$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/recodex-monitor.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/recodex-monitor \
+		install/alerts.yml install/grafana-dashboard.json install/supervisor.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/recodex-monitor/proxy install/proxy/*
 	test -e $(DESTDIR)$(CONFIG) || install -D -m 644 install/config.yml $(DESTDIR)$(CONFIG)
 
 # Packages are built in a copy of the tree, and go to dist/. They need the tools of Debian's

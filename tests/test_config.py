@@ -21,6 +21,7 @@ from recodex_monitor.config import (
     dump,
     load,
     parse,
+    shown,
 )
 from recodex_monitor.values import LEVELS, Address, SocketFile
 
@@ -59,6 +60,18 @@ MISTAKES = (
     ("# é é é é é é\n# é é é é\n# é\nlogger: \x01", "4: is not YAML: "),
     ("history: {file: [a]}", "1: history.file: a list is not a text, write it in quotes"),
     ("history: {sync: 1}", "1: history.sync: '1' is neither true nor false"),
+    ("zeromq: {allowed_networks: 10.0.0.0/8}", "1: zeromq.allowed_networks: '10.0.0.0/8' is not a"),
+    ("zeromq: {curve_key: 1}", "1: zeromq.curve_key: '1' is not a text, write it in quotes"),
+    ("logger: {format: xml}", "1: logger.format: 'xml' is not a format, use one of text, json"),
+    ("status_uri: 4568", "1: status_uri: '4568' is not an address, write [\"127.0.0.1\", 4567]"),
+    ("status_uri: unix:x", "1: status_uri: 'unix:x' is not an absolute path, write"),
+    ("status_token: short", "1: status_token: is not a token, write 16 or more ASCII letters"),
+    ("status_hosts: [a b]", "1: status_hosts: 'a b' is not a host, use an IP address, a host name"),
+    ("show_addresses: 1", "1: show_addresses: '1' is neither true nor false"),
+    (
+        '\nstatus_uri: ["192.0.2.1", 4568]',
+        "2: status_uri: others can connect there, and it shows the ids of jobs, write a status_to",
+    ),
     ("zeromq: {allow_exit: 1}", "1: zeromq.allow_exit: '1' is neither true nor false"),
     ("logger: {file: 1}", "1: logger.file: '1' is not a text, write it in quotes"),
     ("logger: {file: ''}", "1: logger.file: '' is not a text"),
@@ -209,6 +222,15 @@ class ParseTests(SynchronousTestCase):
         self.assertEqual(read(text), Settings(zeromq=Zeromq(True), channels=Channels(1, 2.5, 3600)))
         text = "history: {file: history.db, sync: yes}"
         self.assertEqual(read(text), Settings(history=History("history.db", True)))
+
+    def test_status(self) -> None:
+        """Where others could connect the status needs a token; on this machine it needs none."""
+        token = "0123456789abcdef"
+        for uri in ("[127.0.0.1, 1]", "['::1', 1]", "[localhost, 1]", "unix:/run/status"):
+            self.assertIs(read(f"status_uri: {uri}").status_token, None)
+        found = read(f'status_uri: ["*", 1]\nstatus_token: "{token}"\nstatus_hosts: [example.org]')
+        self.assertEqual((found.status_token, found.status_hosts), (token, ("example.org",)))
+        self.assertNotIn(token, str(shown(found)))
 
     def test_level_in_capitals(self) -> None:
         """A level may be written in capitals."""

@@ -15,9 +15,17 @@ import websockets
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.history import VERSION
-from tests.integration.support import WAYS, Broker, Monitor, connected_broker, running_monitor
+from tests.integration.support import (
+    WAYS,
+    Broker,
+    Monitor,
+    connected_broker,
+    free_ports,
+    running_monitor,
+)
 from tests.integration.test_delivery import task
 from tests.integration.test_running import made_monitor, outcome, run
+from tests.integration.test_status import get
 
 FINISHED = '{"command": "FINISHED"}'
 HISTORY = {"file": "history.db"}
@@ -159,9 +167,11 @@ class TroubleTests(SynchronousTestCase):
         self.assertIn(text, monitor.logged())
 
     def test_no_room_for_a_while(self) -> None:
-        """Clients are served on, and when there is room again all is saved."""
+        """Clients are served on, the monitor is not ready, and when there is room all is saved."""
+        (port,) = free_ports(1)
+        status = ["127.0.0.1", port]
         with (
-            running_monitor(history=HISTORY) as monitor,
+            running_monitor(history=HISTORY, status_uri=status) as monitor,
             connected_broker(monitor) as broker,
         ):
             broker.send(b"job", b"TASK", b"0", b"COMPLETED")
@@ -175,8 +185,11 @@ class TroubleTests(SynchronousTestCase):
             expected = [task(number) for number in range(50)]
             self.assertEqual(asyncio.run(read(monitor, "job", 50)), expected)
             self.wait_for(monitor, "cannot save the history")
+            why = {"ready": False, "why": ["the history cannot be saved"]}
+            self.assertEqual(get(port, "/readyz"), (503, why))
             resource.prlimit(monitor.process.pid, resource.RLIMIT_FSIZE, limits)
             self.wait_for(monitor, "the history is saved again")
+            self.assertEqual(get(port, "/readyz")[0], 200)
             self.assertEqual(monitor.logged().count("history"), 2, monitor.logged())
             monitor.stop(signal.SIGKILL)
             monitor.start()

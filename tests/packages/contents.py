@@ -12,6 +12,7 @@ OWN = re.compile(
     r"|(/usr)?/lib/systemd/system/recodex-monitor\.(service|socket)"
     r"|/usr/lib/(sysusers|tmpfiles)\.d/recodex-monitor\.conf"
     r"|/usr/share/python3/runtime\.d/recodex-monitor\.rtupdate"
+    r"|/usr/share/recodex-monitor/.*"
     r"|/usr/share/(doc|licenses)/recodex-monitor(-[0-9.]+)?/.*"
 )
 """The files that a package may have."""
@@ -24,6 +25,8 @@ REQUIRED = (
     "/usr/lib/recodex-monitor/txzmq/__init__.py",
     "/usr/lib/sysusers.d/recodex-monitor.conf",
     "/usr/lib/tmpfiles.d/recodex-monitor.conf",
+    "/usr/share/recodex-monitor/alerts.yml",
+    "/usr/share/recodex-monitor/proxy/nginx.conf",
 )
 Step = tuple[str, Callable[[], None]]
 
