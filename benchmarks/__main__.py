@@ -51,7 +51,7 @@ NODE_HELP = "also Node's ws: the folder where `npm install ws` was run (or NODE_
 
 def choose_contestants(options: argparse.Namespace) -> list[Contestant]:
     """Return those that can run here and were asked for; say which cannot run."""
-    found = [contestants.limit(), contestants.ours(), contestants.ours(journal=True)]
+    found = [contestants.limit(), *map(contestants.ours, contestants.VARIANTS)]
     found.append(contestants.original())
     if options.deflate:
         found.append(contestants.original(deflate=True))
@@ -94,10 +94,12 @@ def _sizes(scenario: Scenario, options: argparse.Namespace) -> Iterator[Sizes]:
 
 
 def play_case(case: Case, chosen: Sequence[Contestant], rounds: int) -> None:
-    """Play a case in rounds against all contestants, and take in what they get."""
+    """Play a case in rounds against all contestants that play it; take in what they get."""
+    name = case.scenario.name
+    players = [each for each in chosen if name in (each.scenarios or (name,))]
     for index in range(rounds):
-        for contestant in chosen:
-            say(f"{case.scenario.name} {dict(case.sizes)} {index + 1}/{rounds} {contestant.name}")
+        for contestant in players:
+            say(f"{name} {dict(case.sizes)} {index + 1}/{rounds} {contestant.name}")
             try:
                 with playing(contestant) as play:
                     case.add(contestant.name, case.scenario.play(play, **case.sizes))

@@ -20,19 +20,28 @@ from .native import HERE, build
 
 OURS = "ours"
 JOURNAL = "journal"
+WATCHED = "watched"
 LIMIT = "limit"
 ORIGINAL = "original"
 NCHAN = "nchan"
+
+# What stands in the configuration of each variant of ours.
+VARIANTS = {
+    OURS: "",
+    JOURNAL: 'history: {{file: "{folder}/history.db"}}\n',
+    WATCHED: 'status_uri: ["127.0.0.1", {ports.status}]\n',
+}
 
 ENOUGH_FILES = 20_000
 NCHAN_MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 
 
 class Ports(NamedTuple):
-    """Where a contestant listens: for WebSocket clients, and for whoever publishes."""
+    """Where a contestant listens: for WebSocket clients, for whoever publishes, for people."""
 
     websocket: int
     publish: int
+    status: int
 
 
 @dataclass(frozen=True)
@@ -40,12 +49,14 @@ class Contestant:
     """A program to measure.
 
     `command` writes what the program needs into a folder and returns its command line.
-    `load_options` tell the load generator how to subscribe and publish.
+    `load_options` tell the load generator how to subscribe and publish. `scenarios` are the
+    only ones that it plays, where there are any.
     """
 
     name: str
     command: Callable[[Ports, Path], list[str]]
     load_options: Callable[[Ports], list[str]]
+    scenarios: tuple[str, ...] = ()
 
 
 class ContestantFailed(Exception):
@@ -76,19 +87,19 @@ def _config(ports: Ports, folder: Path, more: str = "") -> Path:
     return path
 
 
-def ours(journal: bool = False) -> Contestant:
+def ours(variant: str = OURS) -> Contestant:
     """Return the monitor of this project, as this interpreter finds it.
 
     Args:
-        journal: whether its history is in a file, on the disk of temporary files.
+        variant: one of VARIANTS: plain, with its history in a file, on the disk of temporary
+            files, or with somebody who has its status page open.
     """
 
     def command(ports: Ports, folder: Path) -> list[str]:
-        history = f'history: {{file: "{folder / "history.db"}"}}\n' if journal else ""
-        config = _config(ports, folder, history)
+        config = _config(ports, folder, VARIANTS[variant].format(ports=ports, folder=folder))
         return [sys.executable, "-m", "recodex_monitor", "-c", str(config)]
 
-    return Contestant(JOURNAL if journal else OURS, command, _over_zmq)
+    return Contestant(variant, command, _over_zmq, ("paced",) if variant == WATCHED else ())
 
 
 def limit() -> Contestant:
@@ -233,11 +244,12 @@ def file_limit() -> int:
 
 
 def free_ports() -> Ports:
-    """Return two ports that are free now."""
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return Ports(first.getsockname()[1], second.getsockname()[1])
+    """Return ports that are free now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in Ports._fields]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return Ports(*(one.getsockname()[1] for one in sockets))
 
 
 @contextlib.contextmanager

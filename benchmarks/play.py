@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator
 
 from . import measure
-from .contestants import Contestant, ContestantFailed, running
+from .contestants import WATCHED, Contestant, ContestantFailed, running
 from .native import build
+from .page import page_open
 
 WARM_CHANNEL = 2_000_000
 SENTINEL_CHANNEL = 2_000_001
@@ -131,7 +132,9 @@ def playing(contestant: Contestant) -> Iterator[Play]:
         try:
             play = Play(pid, load)
             play.warm_up()
-            yield play
+            watched = contestant.name == WATCHED
+            with page_open(ports.status) if watched else contextlib.nullcontext():
+                yield play
         except (OSError, TimeoutError) as error:
             raise ContestantFailed(str(error)) from error
         finally:

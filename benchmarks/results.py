@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from statistics import median
 
-from .contestants import JOURNAL, NCHAN, ORIGINAL, OURS
+from .contestants import NCHAN, ORIGINAL, OURS, VARIANTS
 from .scenarios import Row, Scenario, Sizes
 
 
@@ -23,13 +23,13 @@ class Case:
 
     def medians(self, row: Row) -> dict[str, float]:
         """Return the median of each contestant that has values in a row."""
-        values = self.values.get(row.with_journal or row.key, {})
+        values = self.values.get(row.base or row.key, {})
         medians = {name: median(rounds) for name, rounds in values.items()}
-        if not row.with_journal:
+        if not row.base:
             return medians
-        if OURS not in medians or JOURNAL not in medians:
+        if OURS not in medians or row.variant not in medians:
             return {}
-        return {JOURNAL: medians[JOURNAL] / medians[OURS]}
+        return {row.variant: medians[row.variant] / medians[OURS]}
 
 
 def bound(row: Row, medians: dict[str, float]) -> float | None:
@@ -48,14 +48,13 @@ def bound(row: Row, medians: dict[str, float]) -> float | None:
 def excess(row: Row, medians: dict[str, float]) -> float | None:
     """Return our figure divided by its bound: up to 1 is good; None if nothing tells."""
     most = bound(row, medians)
-    name = JOURNAL if row.with_journal else OURS
-    if most is None or name not in medians:
+    if most is None or row.variant not in medians:
         return None
-    return medians[name] / most
+    return medians[row.variant] / most
 
 
 def failed(case: Case, tolerance: float) -> bool:
     """Tell whether we broke down, or exceed a bound more than `tolerance` times."""
     ratios = [excess(row, case.medians(row)) for row in case.scenario.rows]
-    broken = OURS in case.errors or JOURNAL in case.errors
+    broken = not case.errors.keys().isdisjoint(VARIANTS)
     return broken or any(ratio is not None and ratio > tolerance for ratio in ratios)
