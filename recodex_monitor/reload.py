@@ -1,16 +1,45 @@
 """Settings that are read again while the monitor runs: which change, and which have to wait."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from twisted.logger import Logger
 
+from recodex_monitor import config
 from recodex_monitor.config import Settings, Tls, changes
 
 _log = Logger()
 
 AT_START = ("high_water_mark", "max_frame_size")
 """Limits of the broker's socket, which gets them before it is bound."""
+
+
+def read_again(
+    file: str, running: Settings, prepare: Callable[[Settings], None]
+) -> Settings | None:
+    """The settings to go on by; None, and the log says why, where something is wrong with them.
+
+    Args:
+        file: is read.
+        running: the settings until now.
+        prepare: called with the new ones, to do what may fail; raises ConfigError, or OSError
+            where the log cannot be written.
+    """
+    try:
+        read = config.load(file)
+        settings = in_force(running, read)
+        prepare(settings)
+    except config.ConfigError as error:
+        problems = error.problems
+    except OSError as error:
+        problems = [f"logger.file: cannot write {error.filename}: {error.strerror}"]
+    else:
+        tell(running, settings, read)
+        return settings
+    for problem in problems:
+        _log.error("goes on with the old settings: {why}", why=problem)
+    return None
 
 
 def in_force(running: Settings, read: Settings) -> Settings:

@@ -259,43 +259,32 @@ class Monitor(Service):
             self._journal.close()
 
     def _take_signals(self) -> None:
-        def reload(*_: object) -> None:
+        def hung_up(*_: object) -> None:
             self._reactor.callFromThread(self._reload)
 
-        signal.signal(signal.SIGHUP, reload)
+        signal.signal(signal.SIGHUP, hung_up)
         systemd.notify(READY=1)
 
     def _reload(self) -> None:
         systemd.notify_reloading()
         self.log.reopen()
         if self._file is not None:
-            self._read_again(self._file)
+            settings = reload.read_again(self._file, self._settings, self._prepare)
+            if settings is not None:
+                self._adopt(settings)
         systemd.notify(READY=1)
 
-    def _read_again(self, file: str) -> None:
-        """Go on by what the file says now; by what was, where something is wrong with it."""
-        try:
-            read = config.load(file)
-            settings = reload.in_force(self._settings, read)
-            if self._certificate is not None:
-                self._certificate.check(settings.websocket_tls)
-            if settings.logger != self._settings.logger:
-                self.log.adopt(settings.logger)
-        except config.ConfigError as error:
-            for problem in error.problems:
-                _log.error("goes on with the old settings: {why}", why=problem)
-            return
-        except OSError as error:
-            why = f"logger.file: cannot write {error.filename}: {error.strerror}"
-            _log.error("goes on with the old settings: {why}", why=why)
-            return
+    def _prepare(self, settings: config.Settings) -> None:
+        """Do what may fail; raises as ``reload.read_again`` wants it."""
         if self._certificate is not None:
-            self._certificate.reload(settings.websocket_tls)
-        reload.tell(self._settings, settings, read)
-        self._adopt(settings)
+            self._certificate.check(settings.websocket_tls)
+        if settings.logger != self._settings.logger:
+            self.log.adopt(settings.logger)
 
     def _adopt(self, settings: config.Settings) -> None:
         self._settings = settings
+        if self._certificate is not None:
+            self._certificate.reload(settings.websocket_tls)
         for one in fields(settings.limits):
             setattr(self._limits, one.name, getattr(settings.limits, one.name))
         self._hub.bounds = _bounds(settings)
