@@ -93,6 +93,11 @@ class Channel:
         self._marks: list[tuple[int, int]] = []
         self.last = _NOTHING
 
+    def renew(self) -> None:
+        """Become another channel with the same messages: ids given so far mean nothing any more."""
+        self.epoch = token_urlsafe(9)
+        self.number = self.saved = 0
+
     def append(self, text: bytes) -> int:
         """Add a message, given as its text; returns the bytes by which the log has grown."""
         frame = text_frame(text)

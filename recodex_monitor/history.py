@@ -13,7 +13,7 @@ import sys
 import time
 from array import array
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import NamedTuple
 from urllib.parse import quote
 from zlib import crc32
@@ -61,12 +61,14 @@ class Loaded(NamedTuple):
         dead: the numbers of those that are to go, each with the bytes of its messages.
         last_channel: the highest number, 0 without one.
         last_record: the last record's id, 0 without one.
+        is_short: whether the machine may have died with the newest records in its memory.
     """
 
     channels: list[tuple[Channel, float]]
     dead: dict[int, int]
     last_channel: int
     last_record: int
+    is_short: bool = False
 
 
 def pack(heads: list[int], pieces: Iterable[bytes | bytearray]) -> tuple[bytes, bytes, int]:
@@ -117,16 +119,26 @@ def open_history(
         HistoryError: the file cannot be used; it stays as it is.
     """
     _require_writable(file)
-    lock = _lock(file, os.O_RDONLY | os.O_CREAT)
+    lock = _lock(file, os.O_RDWR | os.O_CREAT)
     with ExitStack() as undo, _plainly(file):
         undo.callback(os.close, lock)
+        is_short = _is_of_another_run(lock, now) and os.path.exists(f"{file}-wal")
         db = connect(file)
         undo.callback(db.close)
         _prepare(db, file, sync)
         with _no_garbage():
             loaded = load(db, now)
         undo.pop_all()
-    return lock, db, loaded
+    return lock, db, loaded._replace(is_short=is_short)
+
+
+def note_run(lock: int, now: str) -> None:
+    """Note in the lock's file that what is written from now on is so in this run of the machine."""
+    # Where there is no room for it, there is none for a history.
+    with suppress(OSError):
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, _run(now), 0)
+        os.fsync(lock)
 
 
 def check(file: str) -> None:
@@ -304,6 +316,15 @@ def _lock(file: str, flags: int) -> int:
         os.close(lock)
         raise InUse(f"{file} is in use by another monitor") from None
     return lock
+
+
+def _is_of_another_run(lock: int, now: str) -> bool:
+    """Whether what was written last was so in another run of the machine, as far as is known."""
+    return os.pread(lock, 100, 0) not in (b"", _run(now))
+
+
+def _run(now: str) -> bytes:
+    return now.rpartition(" ")[2].encode()
 
 
 def _require_writable(file: str) -> None:

@@ -20,6 +20,7 @@ from recodex_monitor.history import (
     OPENED,
     Entry,
     moment,
+    note_run,
     open_history,
     pack,
 )
@@ -91,7 +92,19 @@ class Journal:
         for number, size in loaded.dead.items():
             self._sweeping.died(number, size)
         self._sweeping.living_bytes = sum(channel.saved for channel, _ in loaded.channels)
+        if loaded.is_short:
+            self._renew(channel for channel, _ in loaded.channels if channel.end is None)
+        note_run(lock, self._now())
         return loaded.channels
+
+    def _renew(self, channels: Iterable[Channel]) -> None:
+        """Save channels again, as others: numbers that are missing now will be given anew."""
+        for channel in channels:
+            self.forget(channel)
+            channel.renew()
+            self._unsaved[channel] = None
+        for _ in self._catch_up_steps():
+            pass
 
     @property
     def works(self) -> bool:

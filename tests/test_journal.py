@@ -246,6 +246,34 @@ class TimeTests(JournalTestCase):
             self.assertEqual(other.state(), {})
             self.monitor.let_pass(RETENTION)
 
+    def test_machine_died(self) -> None:
+        """Running channels are others then: the last of their numbers may have been given before.
+
+        Those that have ended are whole, and what a process leaves behind is too.
+        """
+        self.monitor.publish("running", "A", "B")
+        self.monitor.publish("ended", "A", "FINISHED")
+        before = self.monitor.state()
+        other = self.monitor.after_kill()
+        other.boot = "another"
+        after = other.start().state()
+        self.assertEqual(after["ended"], before["ended"])
+        self.assertNotEqual(after["running"][0], before["running"][0])
+        self.assertEqual(after["running"][1:], before["running"][1:])
+        other.publish("running", "C")
+        third = other.after_kill().start()
+        self.assertEqual(third.state(), other.state())
+        self.assertEqual(self.killed().state(), before)
+
+    def test_machine_was_shut_down(self) -> None:
+        """What was closed well is whole, so all channels are the same when it is started anew."""
+        self.monitor.publish("running", "A", "B")
+        before = self.monitor.state()
+        self.monitor.journal.close()
+        other = self.monitor.after_kill()
+        other.boot = "another"
+        self.assertEqual(other.start().state(), before)
+
     def test_silence_and_grace(self) -> None:
         """A channel that goes on may be silent as long as ever again, also one that failed."""
         self.monitor.publish("silent", "A")
