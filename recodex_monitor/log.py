@@ -114,7 +114,7 @@ def _traceback(event: dict[str, Any]) -> list[str]:
 def _values(event: dict[str, Any]) -> dict[str, Any]:
     """What stands in an event's message, by name, as JSON has it."""
     names = [name for _, name, _, _ in string.Formatter().parse(event.get("log_format") or "")]
-    values = {name: event[name] for name in names if name in event}
+    values = {name: event[name] for name in names if name in event and name != "log_text"}
     plain = (str, int, float, NoneType)
     return {name: one if isinstance(one, plain) else str(one) for name, one in values.items()}
 

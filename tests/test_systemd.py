@@ -166,9 +166,10 @@ class TakenOverTests(Case):
         systemds = self.listening()
         number = systemds.getsockname()[1] if port < 0 else port
         self.reactor = MemoryReactorClock()
+        self.limits = Limits(stall_timeout=7)
         public = PublicPort(
             Address("127.0.0.1", number),
-            Limits(stall_timeout=7),
+            self.limits,
             ServerFactory(),
             self.reactor,
             [systemds.dup()],
@@ -191,6 +192,15 @@ class TakenOverTests(Case):
         values = [systemds.getsockopt(socket.IPPROTO_TCP, option) for option in options]
         self.assertEqual(values[1:], [7000, NOT_SENT])
         self.assertTrue(values[0])
+        self.stop(public)
+
+    def test_limits_that_change(self) -> None:
+        """New limits are new options of the socket."""
+        public, systemds = self.start(-1)
+        self.limits.stall_timeout = 9
+        public.limits_changed()
+        timeout = systemds.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        self.assertEqual(timeout, 9000)
         self.stop(public)
 
     def test_stop(self) -> None:

@@ -404,6 +404,20 @@ class LimitTests(SynchronousTestCase):
         allowed.send(HANDSHAKE[:-2] + 3 * line + b"\r\n" + frame(TEXT, b"x" * 50) + b"x" * 2000)
         self.assertTrue(allowed.take().startswith(b"HTTP/1.1 101 "))
 
+    def test_limits_that_change(self) -> None:
+        """What bounds ids changes at once; what bounds messages, for who connects from then on."""
+        _, _, factory = service(max_channel_id=100, max_client_message=100)
+        there = Browser(factory)
+        there.send(HANDSHAKE)
+        factory.limits.max_channel_id = factory.limits.max_client_message = 200
+        factory.subscribers.limits_changed()
+        newcomer = Browser(factory)
+        there.take()
+        there.send(frame(TEXT, b"x" * 150))
+        self.assertEqual(there.close_code(), 1009)
+        newcomer.follow("x" * 150)
+        self.assertEqual(newcomer.received(), [])
+
     def test_long_ids(self) -> None:
         """An id beyond its limit is closed with 1009, though the message was not too long."""
         _, hub, factory = service(max_channel_id=50)
