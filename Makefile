@@ -58,7 +58,7 @@ install:
 	find $(DESTDIR)$(LIB) -depth -name __pycache__ -exec rm -r {} +
 	$(if $(PURE),,$(PYTHON) -m compileall -q -s '$(DESTDIR)' -p / $(DESTDIR)$(LIB))
 	install -d $(DESTDIR)$(PREFIX)/bin
-	sed 's|^#!/usr/bin/python3|#!$(INTERPRETER)|; s|/usr/lib/recodex-monitor|$(LIB)|' \
+	sed 's|^#!/usr/bin/python3|#!$(INTERPRETER)|' \
 		install/recodex-monitor > $(DESTDIR)$(PREFIX)/bin/recodex-monitor
 	chmod 755 $(DESTDIR)$(PREFIX)/bin/recodex-monitor
 	install -D -m 644 -t $(DESTDIR)$(UNITDIR) install/recodex-monitor.socket

@@ -11,14 +11,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.packages import contents, installing
+from tests.packages import contents, installing, stand_in
 from tests.packages.contents import Step
 from tests.packages.machine import Machine, copy_in, make_root
 
 TOP = Path(__file__).parents[2]
 CAPTURES = TOP / "tests/integration/captures"
+OPERATIONS = TOP / "docs/operations.md"
 CONFIG = "/etc/recodex/monitor/config.yml"
+COPIES = "/var/backups/recodex-monitor"
 LOG = "/var/log/recodex/monitor.log"
+TOOLS = ("systemd-sysv", "dbus", "curl", "sqlite3")
 KEPT = ("/var/log/recodex", "/var/lib/recodex-monitor")
 """What stays behind when a package is gone."""
 
@@ -73,7 +76,7 @@ class Packaged:
         assert visitor.stdin is not None
         assert visitor.stdout is not None
         try:
-            visitor.stdout.readline()
+            assert visitor.stdout.readline(), what
             yield
             visitor.stdin.write("\n")
             visitor.stdin.close()
@@ -173,20 +176,65 @@ class Packaged:
 
     def edit(self) -> None:
         """Change the configuration, as an administrator does."""
-        self.run(f"sed -i 's/level: .*/level: \"debug\"/' {CONFIG}")
+        self.run(f"sed -i 's/rotations: 3 /rotations: 4 /' {CONFIG}")
 
     def keeps_edits(self) -> None:
         """The configuration is still the administrator's."""
-        assert "debug" in self.run(f"grep level: {CONFIG}")
+        self.run(f"grep 'rotations: 4 ' {CONFIG}")
 
-    def is_upgraded(self, command: str) -> None:
-        """An upgrade refuses nobody, goes on with the running job, and keeps the configuration."""
-        self.edit()
+    def changes(self, commands: str, version: str) -> None:
+        """Another version takes its place under load: it refuses nobody, and loses nothing."""
         pid = self.pid()
-        with self.visited("job"), self.visited("knock"):
-            self.run(command)
+        with self.visited("load"), self.visited("knock"):
+            said = self.run(commands)
             self.wait_for_another(pid)
+        self.tells_version(said, version)
         self.keeps_edits()
+
+    @staticmethod
+    def tells_version(said: str, version: str) -> None:
+        """The documented commands tell which version runs."""
+        assert f"version    {version}, up for" in said, said
+        assert f"version {version} listens on" in said, said
+
+    def has_copies(self) -> None:
+        """Configuration and history were copied as documented, whole."""
+        self.run(f"cmp {COPIES}/config.yml {CONFIG}")
+        check = "PRAGMA integrity_check; SELECT count(*) > 0 FROM log"
+        said = self.run(f"sqlite3 {COPIES}/history.db '{check}'")
+        assert said == "ok\n1\n", said
+        self.run(f"rm -r {COPIES}")
+
+    def replaces_original(self, commands: str, version: str) -> None:
+        """It takes the place of the original, and has all that the broker sent since."""
+        stand_in.install(self.machine)
+        greeting = "curl -si http://127.0.0.1:4567/"
+        self.wait("the original", lambda: "426" in self.run(greeting, check=False))
+        with self.visited("takeover"):
+            said = self.run(commands)
+        self.tells_version(said, version)
+        assert self.show("ActiveState", "recodex-monitor.socket") == "active"
+        self.run(f"rm {CONFIG}.original")
+
+
+def documented(heading: str, lead: str, which: str) -> str:
+    """Commands of docs/operations.md, which every failure ends.
+
+    Args:
+        heading: of their section.
+        lead: how the line before them ends.
+        which: the package or version, in place of the one that stands there.
+    """
+    (section,) = re.findall(rf"^### {heading}(\n.*?)^##", OPERATIONS.read_text(), re.M | re.S)
+    (commands,) = re.findall(rf"{lead}\n\n```sh\n(.*?)^```$", section, re.M | re.S)
+    commands, count = re.subn("^(new|old|version)=.*", rf"\1={which}", commands, flags=re.M)
+    assert count == 1, commands
+    return f"set -e\n{commands}"
+
+
+def version_of(package: Path) -> str:
+    """The version of a DEB or RPM, by its name."""
+    return re.split("[-_]", package.stem)[2]
 
 
 def make_later(folder: Path) -> None:
@@ -201,9 +249,21 @@ def make_later(folder: Path) -> None:
 
 def deb_steps(packaged: Packaged, package: Path, later: Path) -> Iterator[Step]:
     """The life of the DEB."""
-    run, before = packaged.run, packaged.files()
+    run = packaged.run
+    # The answer to dpkg's question about an edited configuration, for which there is no terminal.
+    run("echo force-confold > /etc/dpkg/dpkg.cfg.d/answer")
+    before = packaged.files()
     first, second = (copy_in(packaged.machine.root, one) for one in (package, later))
-    apt = "apt-get -qq -y -o Dpkg::Options::=--force-confold"
+    upgrade = documented("With the DEB", "", second)
+    back = documented("The way back", "With the DEB:", first)
+    replace = documented("From the original monitor", "at once.", first)
+    apt = "apt-get -qq -y"
+
+    def is_upgraded() -> None:
+        packaged.edit()
+        packaged.changes(upgrade, version_of(later))
+        run(f"grep -q later {CONFIG}.dpkg-dist")
+        packaged.has_copies()
 
     def remove() -> None:
         run(f"{apt} remove recodex-monitor")
@@ -224,15 +284,22 @@ def deb_steps(packaged: Packaged, package: Path, later: Path) -> Iterator[Step]:
     yield "survives a crash", packaged.survives_a_crash
     yield "is watched", packaged.is_watched
     yield "refuses mistakes", packaged.refuses_mistakes
-    yield "is upgraded", lambda: packaged.is_upgraded(f"{apt} install {second}")
+    yield "is upgraded", is_upgraded
+    yield "is taken back", lambda: packaged.changes(back, version_of(package))
     yield "is removed", remove
     yield "is purged", purge
+    yield "replaces the original", lambda: packaged.replaces_original(replace, version_of(package))
+    yield "is purged again", purge
 
 
 def rpm_steps(packaged: Packaged, package: Path, later: Path) -> Iterator[Step]:
     """The life of the RPM, as far as a Debian can have one: its packages have other names."""
     run, before = packaged.run, packaged.files()
     first, second = (copy_in(packaged.machine.root, one) for one in (package, later))
+    # Debian's packages have other names than those that the RPM needs.
+    rpm = 'rpm() { command rpm --nodeps "$@"; }\n'
+    upgrade = rpm + documented("With the RPM", "", second)
+    back = rpm + documented("The way back", "With the RPM:", first)
 
     def install() -> None:
         print(run(f"rpm -U --nodeps {first}"), end="")
@@ -240,13 +307,15 @@ def rpm_steps(packaged: Packaged, package: Path, later: Path) -> Iterator[Step]:
         assert packaged.show("UnitFileState") == "enabled"
         run("systemctl start recodex-monitor")
 
-    def upgrade() -> None:
-        packaged.is_upgraded(f"rpm -U --nodeps {second}")
+    def is_upgraded() -> None:
+        packaged.edit()
+        packaged.changes(upgrade, version_of(later))
         run(f"grep -q later {CONFIG}.rpmnew")
+        packaged.has_copies()
 
     def erase() -> None:
         run("rpm -e --nodeps recodex-monitor")
-        run(f"grep -q debug {CONFIG}.rpmsave")
+        run(f"grep 'rotations: 4 ' {CONFIG}.rpmsave")
         run("rm -r /etc/recodex")
         packaged.has_gone(before)
 
@@ -254,8 +323,51 @@ def rpm_steps(packaged: Packaged, package: Path, later: Path) -> Iterator[Step]:
     yield "starts", packaged.starts
     yield "is sound", packaged.is_sound
     yield "plays captures", packaged.plays_captures
-    yield "is upgraded", upgrade
+    yield "is upgraded", is_upgraded
+    yield "is taken back", lambda: packaged.changes(back, version_of(package))
     yield "is erased", erase
+
+
+def pip_steps(packaged: Packaged, first: str, second: str) -> Iterator[Step]:
+    """Environments made by pip, and run by supervisor, which keeps no port open.
+
+    Args:
+        packaged: the machine, with the wheels in /srv/wheels.
+        first: the version that is there.
+        second: the one to which it is upgraded.
+    """
+    # There are no registries.
+    pip = "cd /srv/wheels; export PIP_NO_INDEX=1 PIP_FIND_LINKS=/srv/wheels\n"
+    heading = "With pip, under supervisor"
+    install = pip + documented(heading, "is installed so:", first)
+    upgrade = pip + documented(heading, "and each later one so:", second)
+    back = documented("The way back", "With pip:", first)
+
+    def is_installed() -> None:
+        packaged.run("systemctl start supervisor")
+        packaged.run(install)
+        greeting = "curl -si http://127.0.0.1:4567/"
+        packaged.wait("it", lambda: "200" in packaged.run(greeting, check=False))
+
+    def changes(commands: str, version: str) -> None:
+        with packaged.visited("load", "refusing"):
+            said = packaged.run(commands)
+        packaged.tells_version(said, version)
+
+    def is_upgraded() -> None:
+        changes(upgrade, second)
+        packaged.has_copies()
+
+    yield "is installed", is_installed
+    yield "is upgraded", is_upgraded
+    yield "is taken back", lambda: changes(back, first)
+
+
+def make_wheels(folder: Path, *trees: Path) -> None:
+    """Make wheels of trees, for the system's Python, and get those of all that they need."""
+    wheel = ("/usr/bin/python3", "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder))
+    for tree in trees:
+        installing.quietly(*wheel, f"--find-links={folder}", str(tree))
 
 
 def postinst_steps(packaged: Packaged) -> Iterator[Step]:
@@ -300,16 +412,25 @@ def all_played(folder: Path) -> Iterator[tuple[int, int]]:
     yield played("Without a package it", installing.steps(folder))
     make_later(folder / "later")
     later_deb, later_rpm = (one_in(folder / "later/dist", kind) for kind in ("deb", "rpm"))
-    root = folder / "root"
-    needed = contents.dependencies(deb)
-    make_root(root, [*needed, "systemd-sysv", "dbus", "rpm"])
-    machine = Machine(root)
-    try:
-        packaged = Packaged(machine)
+    # What only others need is not there: it could be what a package lacks.
+    needed = [*contents.dependencies(deb), *TOOLS, "rpm", "cpio"]
+    with booted(folder / "root", needed) as packaged:
         yield played("DEB", deb_steps(packaged, deb, later_deb))
-        machine.run(f"rm -r {' '.join(KEPT)}")
+        packaged.run(f"rm -r {' '.join(KEPT)}")
         yield played("RPM", rpm_steps(packaged, rpm, later_rpm))
         yield played("postinst", postinst_steps(packaged))
+    with booted(folder / "bare", [*TOOLS, "python3-venv", "supervisor"]) as packaged:
+        make_wheels(folder / "bare/srv/wheels", folder / "tree", folder / "later")
+        yield played("pip", pip_steps(packaged, version_of(deb), version_of(later_deb)))
+
+
+@contextmanager
+def booted(root: Path, packages: list[str]) -> Iterator[Packaged]:
+    """A machine with these packages of the distribution, that runs meanwhile."""
+    make_root(root, packages)
+    machine = Machine(root)
+    try:
+        yield Packaged(machine)
     finally:
         machine.stop()
 

@@ -1,21 +1,27 @@
 """Visits a monitor at the addresses of the shipped configuration, in whatever network it runs.
 
 ``play CAPTURE...`` plays captures; ``job`` is a job and its follower, half before a line on
-standard input and half after it; ``knock`` connects all the time until there is a line.
+standard input and half after it; ``knock`` connects all the time until there is a line;
+``load`` is 100 jobs at a time and 300 followers, until there is a line and the jobs have ended, and
+``load refusing`` the same where connections may be refused meanwhile;
+``takeover`` is a job that the monitor's successor goes on with, until there is a line.
 """
 
 import asyncio
+import itertools
 import json
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import websockets
 from websockets.sync.client import connect
 
+from tests.integration.load import Anew, Follower, Load, OverEvents, OverWebSocket, as_object
 from tests.integration.support import Broker
 from tests.integration.test_captures import Player
 
@@ -23,11 +29,14 @@ ADDRESS = ("127.0.0.1", 4567)
 URL = "ws://127.0.0.1:4567/"
 BROKER = "tcp://127.0.0.1:7894"
 TASKS = 10
+TOGETHER = 100
+PAUSE = 1 / 400  # between two messages, so that the broker can keep those of a restart
 
 
 class Running:
     """A monitor that somebody else starts and stops."""
 
+    address = ADDRESS
     url = URL
     broker = BROKER
 
@@ -95,13 +104,7 @@ def _wait_until(happened: Callable[[], bool]) -> None:
 
 def knock() -> int:
     """Connect every 10 ms; tells how often that was refused."""
-    ended = threading.Event()
-
-    def listen() -> None:
-        sys.stdin.readline()
-        ended.set()
-
-    threading.Thread(target=listen).start()
+    ended = _line()
     print("knocking", flush=True)
     count = refused = 0
     while not ended.wait(0.01):
@@ -114,6 +117,107 @@ def knock() -> int:
     return refused
 
 
+def _line() -> threading.Event:
+    """What is set when a line has come on standard input."""
+    come = threading.Event()
+
+    def listen() -> None:
+        sys.stdin.readline()
+        come.set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    return come
+
+
+def load(*, refusing: bool) -> int:
+    """Play jobs all the time, each with a follower of every kind; returns how much went wrong.
+
+    Args:
+        refusing: whether it is right that connections are refused.
+    """
+    followers: list[Follower] = []
+
+    def follow(channel: str) -> None:
+        for kind in (OverWebSocket, OverEvents, Anew):
+            follower = kind(Running(), channel)
+            follower.start()
+            followers.append(follower)
+
+    stopping = _line()
+    broker = Load(BROKER, together=TOGETHER, pause=PAUSE)
+    playing = threading.Thread(target=broker.play, args=(follow, stopping))
+    began = time.monotonic()
+    playing.start()
+    _wait_until(lambda: len(followers) >= 3 * TOGETHER and all(one.got for one in followers))
+    print("all follow", flush=True)
+    playing.join()
+    seconds = time.monotonic() - began
+    for one in followers:
+        one.join(30)
+    broker.close()
+    refused = sum(one.refused for one in followers)
+    return _told(broker, followers, seconds) + (0 if refusing else refused)
+
+
+def _told(broker: Load, followers: list[Follower], seconds: float) -> int:
+    """Tell what came of a load; returns how much was lost."""
+    due = {name: [as_object(each) for each in sent] for name, sent in broker.sent.items()}
+    sent = sum(map(len, due.values()))
+    wrong = [one for one in followers if not one.ended or one.gaps or one.got != due[one.channel]]
+    again = sum(one.connects - 1 for one in followers)
+    refused = sum(one.refused for one in followers)
+    print(
+        f"{sent} messages, {sent / seconds:.0f} a second, {broker.full} more than ZeroMQ holds; "
+        f"{len(followers)} followers, {again} reconnects, {refused} of them refused; "
+        f"{len(wrong)} did not get each message once and in order",
+        file=sys.stderr,
+    )
+    for one in wrong[:5]:
+        print(f"{one.channel} by {type(one).__name__}: {len(one.got)} messages", file=sys.stderr)
+    return len(wrong) + broker.full
+
+
+def takeover() -> int:
+    """Send a job to a monitor and its successor; tells if that has all from then on."""
+    channel = f"takeover-{time.time()}"
+    sent: list[str] = []
+    left: list[int] = []  # how many were sent when the first had gone
+
+    def watch() -> None:
+        with connect(URL, proxy=None) as client, suppress(websockets.ConnectionClosed):
+            client.send(channel)
+            for _ in client:
+                pass
+        left.append(len(sent))
+
+    stopping = _line()
+    broker = Broker(BROKER)
+    threading.Thread(target=watch, daemon=True).start()
+    print("sending", flush=True)
+    for number in itertools.count():
+        sent.append(str(number))
+        broker.send(channel.encode(), b"TASK", sent[-1].encode(), b"COMPLETED")
+        if stopping.wait(0.01):
+            break
+    broker.send(channel.encode(), b"FINISHED")
+    texts: list[str] = []
+    _follow(channel, texts)
+    broker.close()
+    tasks = [json.loads(text).get("task_id") for text in texts[:-1]]
+    lost = len(sent) - len(tasks)
+    print(f"{lost} of {len(sent)} messages lost, {left} sent to the first", file=sys.stderr)
+    # It is seen to have gone a moment later.
+    return int(not left or tasks != sent[lost:] or lost > left[0])
+
+
+def main(what: str, *rest: str) -> int:
+    """Do what is asked for; returns how much went wrong."""
+    if what == "play":
+        return play(list(rest))
+    if what == "load":
+        return load(refusing="refusing" in rest)
+    return {"job": job, "knock": knock, "takeover": takeover}[what]()
+
+
 if __name__ == "__main__":
-    what = {"play": lambda: play(sys.argv[2:]), "job": job, "knock": knock}[sys.argv[1]]
-    sys.exit(min(what(), 1))
+    sys.exit(min(main(*sys.argv[1:]), 1))
