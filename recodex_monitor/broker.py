@@ -17,6 +17,7 @@ from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
+from zmq.backend import zmq_poll
 
 from recodex_monitor import zap
 from recodex_monitor.accepted import IPC, accepted, hung_up
@@ -95,6 +96,7 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         # The identity must be set before bind: a broker whose first connection came to a
         # monitor without one never delivers to it again.
         super().__init__(factory, identity=IDENTITY)
+        self._polled = [(self.socket, _POLLIN)]
         self.socket.set(zmq.MAXMSGSIZE, limits.max_frame_size)
         if guard is not None:
             guard.protect(self.socket)
@@ -186,8 +188,9 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         count = 0
         while count < self._limits.messages_a_turn:
             # Mostly there is one message. To ask costs half of what it does to be told by an
-            # exception, but too much to do for each message of a flood.
-            if count == 1 and not self.socket.get(_EVENTS) & _POLLIN:
+            # exception, but too much to do for each message of a flood. To ask the socket itself
+            # takes 3 to 4 µs more of a lone delivery.
+            if count == 1 and not zmq_poll(self._polled, 0):
                 break
             try:
                 frames = self._receive()

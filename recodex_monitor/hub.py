@@ -154,7 +154,9 @@ class Hub:
             self._held_since = now
             self._changed.update(held)
             held.clear()
-            self._flush()
+            # Mostly there are few to wake, and nothing to begin a turn for.
+            if self._waking or self._wake_some():
+                self._flush()
 
     def restore(self, channels: Iterable[tuple[Channel, float]]) -> None:
         """Go on with channels of an earlier hub: the rest of their retention, silence, or grace.
@@ -248,7 +250,7 @@ class Hub:
         except KeyError:
             self._commands[OTHER] += 1
         try:
-            channel = self._channel(message.channel_id)
+            channel = self.channels.get(message.channel_id) or self._channel(message.channel_id)
         except NoRoom as error:
             self.dropped.add("no room", error)
             return None
@@ -345,22 +347,27 @@ class Hub:
                 deadlines.discard(channel)
 
     def _wake_steps(self) -> Iterator[None]:
+        while self._wake_some():
+            yield
+
+    def _wake_some(self) -> bool:
+        """Wake as many as one step may; returns whether there are more."""
         waking = self._waking
-        while waking or self._ready or self._changed:
-            if not waking:
-                self._next_readers()
-            for _ in range(min(WAKES, len(waking))):
-                subscription = waking.popleft()
-                try:
-                    if not subscription.waits and subscription.wake():
-                        self._ready[subscription] = None
-                except Exception:
-                    _log.failure("a reader of {id!r} failed", id=subscription.channel.id)
-                    self._abandon(subscription)
-            if waking or self._ready or self._changed:
-                yield
+        if not waking:
+            self._next_readers()
+        for _ in range(min(WAKES, len(waking))):
+            subscription = waking.popleft()
+            try:
+                if not subscription.waits and subscription.wake():
+                    self._ready[subscription] = None
+            except Exception:
+                _log.failure("a reader of {channel!r} failed", channel=subscription.channel.id)
+                self._abandon(subscription)
+        if waking or self._ready or self._changed:
+            return True
         if self._probed_at is not None and not self._held:
             self._delivered(self._probed_at)
+        return False
 
     def _delivered(self, read_at: float) -> None:
         told, self.on_delivered, self._probed_at = self.on_delivered, None, None

@@ -121,7 +121,11 @@ def _values(event: dict[str, Any]) -> dict[str, Any]:
 
 @implementer(ILogObserver)
 class Log:
-    """Writes what is logged from a level on, one event a line, to a file or to standard error."""
+    """Writes what is logged from a level on, one event a line, to a file or to standard error.
+
+    Attributes:
+        has_debug: whether events of the level debug are written.
+    """
 
     def __init__(self, settings: config.Logger) -> None:
         """Open it; see ``adopt``."""
@@ -140,6 +144,7 @@ class Log:
         old, self._handler = self._handler, _opened(settings)
         self._handler.setFormatter(_FORMATTERS[settings.format])
         self._threshold = logging.getLevelNamesMapping()[settings.level.upper()]
+        self.has_debug = self._threshold <= logging.DEBUG
         old.close()
 
     def __call__(self, event: dict[str, Any]) -> None:
@@ -150,11 +155,6 @@ class Log:
         record = logging.LogRecord(NAME, level, "", 0, "", None, None)
         record.__dict__["event"] = event
         self._handler.handle(record)
-
-    @property
-    def has_debug(self) -> bool:
-        """Whether events of the level debug are written."""
-        return self._threshold <= logging.DEBUG
 
     @property
     def on_stderr(self) -> bool:
