@@ -91,6 +91,7 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         self._limits = limits
         self._publish = publish
         self._on_exit = on_exit
+        self._guard = guard
         self._more = False
         self.highWaterMark = limits.high_water_mark
         # The identity must be set before bind: a broker whose first connection came to a
@@ -98,8 +99,6 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         super().__init__(factory, identity=IDENTITY)
         self._polled = [(self.socket, _POLLIN)]
         self.socket.set(zmq.MAXMSGSIZE, limits.max_frame_size)
-        if guard is not None:
-            guard.protect(self.socket)
 
     def bind_file(self, file: SocketFile) -> None:
         """Bind to a Unix socket's file.
@@ -109,6 +108,7 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         """
         # ZeroMQ itself would put its own in the place of a file on which somebody listens.
         clear(file)
+        self._protect(zap.FILE)
         self.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, f"{IPC}{file.path}")])
         os.chmod(file.path, FILE_MODE)
 
@@ -119,10 +119,15 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
             zmq.ZMQError: the address cannot be bound.
         """
         self.socket.set(zmq.IPV6, int(":" in address.host))
+        self._protect(zap.NETWORK)
         self.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, f"tcp://{address}")])
         bound = self.socket.get(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
         self.endpoints[-1] = ZmqEndpoint(ZmqEndpointType.bind, bound)
         return Address(address.host, int(bound.rpartition(":")[2]))
+
+    def _protect(self, domain: bytes) -> None:
+        if self._guard is not None:
+            self._guard.protect(self.socket, domain)
 
     def drain(self, ended: Callable[[], int]) -> None:
         """Read all that the broker has sent, and let it send no more.
@@ -139,7 +144,7 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         while self.read_turn() and time.monotonic() < deadline:
             pass
         # A connection that ZeroMQ does not read since too much waits here would end unread.
-        if peers and self._forgets_ended(ended, deadline):
+        if peers and self._forgets_ended(ended):
             self.socket.set(zmq.RCVHWM, _NO_LIMIT)
         for peer in peers:
             with suppress(OSError):
@@ -154,13 +159,14 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         for peer in peers:
             peer.close()
 
-    def _forgets_ended(self, ended: Callable[[], int], deadline: float) -> bool:
+    def _forgets_ended(self, ended: Callable[[], int]) -> bool:
         """Wait until ZeroMQ knows no connection that has ended; False if it takes too long.
 
         It would tell each of a new limit, also one of which its thread has freed its half since,
         and that crashes the thread (libzmq 4.3.5). The two halves part in two steps.
         """
         known = -1
+        deadline = time.monotonic() + 10 * _STEP
         while known != ended() and time.monotonic() < deadline:
             known = ended()
             for _ in range(2):
@@ -241,13 +247,14 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
             return None
 
 
+_ACCEPTED = zmq.EVENT_ACCEPTED
 _CAME, _WENT = zmq.EVENT_HANDSHAKE_SUCCEEDED, zmq.EVENT_DISCONNECTED
 _FAILED = (
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL,
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
     zmq.EVENT_HANDSHAKE_FAILED_AUTH,
 )
-_WATCHED = int(_CAME | _WENT | _FAILED[0] | _FAILED[1] | _FAILED[2])
+_WATCHED = int(_ACCEPTED | _CAME | _WENT | _FAILED[0] | _FAILED[1] | _FAILED[2])
 _EVENTS_ADDRESS = "inproc://peers"
 
 
@@ -275,7 +282,9 @@ class PeerEvents(ZmqConnection):  # type: ignore[misc]
         The values do not tell one connection from another.
         """
         event, _ = unpack("=HI", message[0])
-        if event == _CAME:
+        if event == _ACCEPTED:
+            self._peers.accepted()
+        elif event == _CAME:
             self._peers.came()
         elif event == _WENT:
             self._peers.went()
@@ -304,8 +313,13 @@ class Questions(ZmqConnection):  # type: ignore[misc]
         super().__init__(factory, ZmqEndpoint(ZmqEndpointType.bind, zap.ENDPOINT))
 
     def messageReceived(self, message: list[bytes]) -> None:
-        """Called by txZMQ with a question."""
-        self.send(self._guard.answer(message))
+        """Called by txZMQ with a question, the next of which comes only after an answer."""
+        try:
+            answer = self._guard.answer(message)
+        except Exception:
+            _log.failure("whether a broker may connect could not be said")
+            answer = [*message[:2], b"500", b"failed", b"", b""]
+        self.send(answer)
 
 
 class BrokerService(Service):

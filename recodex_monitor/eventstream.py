@@ -1,8 +1,7 @@
 """A channel over plain HTTP: as a text/event-stream, or as one JSON object, now or later."""
 
 import json
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from twisted.internet.interfaces import IPushProducer
@@ -21,6 +20,10 @@ _log = Logger()
 
 MAX_WAIT = 60
 """Seconds for which a snapshot may wait."""
+
+
+def _always(wait: int) -> Callable[[], float]:
+    return lambda: wait
 
 
 class Streams:
@@ -42,7 +45,7 @@ class Streams:
         """
         self.hub = hub
         self.silent = Deadlines[Stream](lambda: limits.event_comment)
-        self.waiting = [Deadlines[Stream](partial(int, wait)) for wait in range(MAX_WAIT + 1)]
+        self.waiting = [Deadlines[Stream](_always(wait)) for wait in range(MAX_WAIT + 1)]
         self.seconds = clock.seconds
         self.sweep = Turns(clock, self._sweep_steps)
         """Sees to the streams whose time is up; call it every second."""
@@ -244,10 +247,11 @@ class Snapshot(Stream):
             wait: seconds for which a message is waited for, MAX_WAIT at most.
         """
         super().__init__(streams, request, channel_id, streams.waiting[wait])
+        self._waits = wait > 0
 
     def begin(self, after: str) -> None:
         """Follow the channel, unless nobody has heard of it and it is not to be waited for."""
-        if self._deadlines.delay() or self._channel_id in self._streams.hub.channels:
+        if self._waits or self._channel_id in self._streams.hub.channels:
             super().begin(after)
         else:
             self._write_head()
@@ -256,7 +260,7 @@ class Snapshot(Stream):
 
     def _opened(self, delivery: ResumableDelivery, recovered: bool) -> None:
         self._recovered = recovered
-        if self._deadlines.delay():
+        if self._waits:
             self._deadlines.put(self, self._streams.seconds())
         else:
             self.sent()

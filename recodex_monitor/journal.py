@@ -19,6 +19,7 @@ from recodex_monitor.history import (
     INSERT,
     OPENED,
     Entry,
+    HistoryError,
     moment,
     note_run,
     open_history,
@@ -98,13 +99,20 @@ class Journal:
         return loaded.channels
 
     def _renew(self, channels: Iterable[Channel]) -> None:
-        """Save channels again, as others: numbers that are missing now will be given anew."""
+        """Save channels again, as others: numbers that are missing now will be given anew.
+
+        All at once, or the file stays as it is: a channel must not be in it twice, nor missing.
+        """
+        self._db.execute("BEGIN")
         for channel in channels:
             self.forget(channel)
             channel.renew()
             self._unsaved[channel] = None
         for _ in self._catch_up_steps():
             pass
+        if self._trouble:
+            raise HistoryError(f"cannot write {self._file}")
+        self._db.execute("COMMIT")
 
     @property
     def works(self) -> bool:

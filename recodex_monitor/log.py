@@ -22,7 +22,7 @@ NAME = "recodex-monitor"
 STDERR = "-"
 """The file name that stands for standard error."""
 
-_FORMAT = f"[%(asctime)s] [{NAME}] [%(levelname)s] %(message)s"
+_LINE = f"[%(asctime)s] [{NAME}] [%(levelname)s] %(message)s"
 _LEVELS = {
     LogLevel.debug: logging.DEBUG,
     LogLevel.info: logging.INFO,
@@ -65,43 +65,39 @@ class _Stderr(_SaysOnce, logging.StreamHandler[Any]):
         """Nothing can move standard error away."""
 
 
-class _Text(logging.Formatter):
-    """The original monitor's lines, with tracebacks in indented lines.
+def _text(event: dict[str, Any]) -> str:
+    """An event as the original monitor's line has it, with a traceback in indented lines.
 
-    A line break or other control character in an event's text is escaped, so that nothing from
-    outside can look like a line of the log.
+    A line break or other control character is escaped, so that nothing from outside can look like
+    a line of the log.
     """
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Called by ``logging``."""
-        event = record.__dict__["event"]
-        lines = [formatEvent(event), *_traceback(event)]
-        record.msg = "\n    ".join(line.translate(_CONTROLS) for line in lines)
-        return super().format(record)
+    lines = [formatEvent(event), *_traceback(event)]
+    return "\n    ".join(line.translate(_CONTROLS) for line in lines)
 
 
-class _Json(logging.Formatter):
-    """An object a line: ``time``, ``level``, ``room``, ``message``, a ``traceback`` as lines.
+def _json(event: dict[str, Any]) -> str:
+    """An event as an object: ``time``, ``level``, ``room``, ``message``, a ``traceback`` as lines.
 
     The values that stand in the message are there too, by their names.
     """
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Called by ``logging``."""
-        event = record.__dict__["event"]
-        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        own = {
-            "time": time,
-            "level": record.levelname.lower(),
-            "room": event.get("log_namespace"),
-            "message": formatEvent(event),
-        }
-        if traceback := _traceback(event):
-            own["traceback"] = traceback
-        return json.dumps({**own, **_values(event), **own})
+    time = datetime.fromtimestamp(event["log_time"], UTC).isoformat(timespec="milliseconds")
+    own = {
+        "time": time,
+        "level": logging.getLevelName(_level(event)).lower(),
+        "room": event.get("log_namespace"),
+        "message": formatEvent(event),
+    }
+    if traceback := _traceback(event):
+        own["traceback"] = traceback
+    return json.dumps({**own, **_values(event), **own})
 
 
-_FORMATTERS = {"text": _Text(_FORMAT), "json": _Json()}
+_FORMATS = {"text": (_text, logging.Formatter(_LINE)), "json": (_json, None)}
+"""What makes a text of an event, and what makes a line of the text."""
+
+
+def _level(event: dict[str, Any]) -> int:
+    return _LEVELS.get(event.get("log_level"), logging.INFO)
 
 
 def _traceback(event: dict[str, Any]) -> list[str]:
@@ -142,19 +138,18 @@ class Log:
             OSError: the file that they name cannot be written; all stays as it was.
         """
         old, self._handler = self._handler, _opened(settings)
-        self._handler.setFormatter(_FORMATTERS[settings.format])
+        self._text, formatter = _FORMATS[settings.format]
+        self._handler.setFormatter(formatter)
         self._threshold = logging.getLevelNamesMapping()[settings.level.upper()]
         self.has_debug = self._threshold <= logging.DEBUG
         old.close()
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Called by ``twisted.logger`` for every event."""
-        level = _LEVELS.get(event.get("log_level"), logging.INFO)
-        if level < self._threshold:
-            return
-        record = logging.LogRecord(NAME, level, "", 0, "", None, None)
-        record.__dict__["event"] = event
-        self._handler.handle(record)
+        level = _level(event)
+        if level >= self._threshold:
+            record = logging.LogRecord(NAME, level, "", 0, self._text(event), None, None)
+            self._handler.handle(record)
 
     @property
     def on_stderr(self) -> bool:

@@ -24,10 +24,14 @@ class Peers:
         Args:
             now: the time in seconds.
         """
-        self.connected = self.count = self.failures = self._failing = 0
+        self.connected = self.count = self.failures = self._failing = self._open = 0
         self.since: float | None = None
         self.gone_at: float | None = None
         self._now = now
+
+    def accepted(self) -> None:
+        """Somebody has connected, and is about to do his handshake."""
+        self._open += 1
 
     def came(self) -> None:
         """One has done its handshake."""
@@ -39,6 +43,7 @@ class Peers:
 
     def went(self) -> None:
         """A connection has ended; if its handshake had failed, that was told just before."""
+        self._open -= 1
         if self._failing:
             self._failing -= 1
         elif self.connected:
@@ -50,7 +55,8 @@ class Peers:
     def failed(self) -> None:
         """A handshake has failed; the log tells of the first, the second, the fourth and so on."""
         self.failures += 1
-        self._failing += 1
+        # ZeroMQ may tell it twice of one connection.
+        self._failing = min(self._failing + 1, max(0, self._open - self.connected))
         if self.failures.bit_count() == 1:
             text = "a handshake failed at the broker's port, the {count}. since the start"
             _log.warn(text, count=self.failures)

@@ -276,16 +276,16 @@ class Monitor(Service):
         systemd.notify(READY=1)
 
     def _prepare(self, settings: config.Settings) -> None:
-        """Do what may fail; raises as ``reload.read_again`` wants it."""
-        if self._certificate is not None:
-            self._certificate.check(settings.websocket_tls)
+        """Do what may fail, or nothing; raises as ``reload.read_again`` wants it."""
+        certificate = self._certificate
+        take = certificate.read(settings.websocket_tls) if certificate is not None else None
         if settings.logger != self._settings.logger:
             self.log.adopt(settings.logger)
+        if take is not None:
+            take()
 
     def _adopt(self, settings: config.Settings) -> None:
         self._settings = settings
-        if self._certificate is not None:
-            self._certificate.reload(settings.websocket_tls)
         for one in fields(settings.limits):
             setattr(self._limits, one.name, getattr(settings.limits, one.name))
         self._hub.bounds = _bounds(settings)

@@ -125,7 +125,7 @@ class Certificate:
         self._settings = settings
         self._seconds = seconds
         self._looked = seconds()
-        self._seen = self._stamps()
+        self._seen = _stamps(settings)
         self._context = make_context(settings)
 
     def serverConnectionForTLS(self, protocol: object) -> SSL.Connection:
@@ -137,28 +137,32 @@ class Certificate:
         if self._seconds() - self._looked < LOOK:
             return
         self._looked = self._seconds()
-        if self._stamps() != self._seen:
-            self.reload(self._settings)
+        stamps = _stamps(self._settings)
+        if stamps != self._seen:
+            self._seen = stamps
+            try:
+                self.read(self._settings)()
+            except ConfigError as error:
+                _log.error("goes on with the old certificate: {why}", why=str(error))
 
-    @staticmethod
-    def check(settings: Tls) -> None:
-        """Raise ConfigError if something is wrong with these files."""
-        make_context(settings)
+    def read(self, settings: Tls) -> Callable[[], None]:
+        """Read these files; returns what puts them in force.
 
-    def reload(self, settings: Tls) -> None:
-        """Read these files; where something is wrong with them, go on with what is there."""
-        try:
-            context = make_context(settings)
-        except ConfigError as error:
-            _log.error("goes on with the old certificate: {why}", why=str(error))
-        else:
-            self._settings, self._context = settings, context
+        Raises:
+            ConfigError: see make_context.
+        """
+        # The stamps first: what is written after that is seen by the next look.
+        stamps, context = _stamps(settings), make_context(settings)
+
+        def take() -> None:
+            self._settings, self._seen, self._context = settings, stamps, context
             _log.info("took the certificate of {file}", file=settings.certificate)
-        self._seen = self._stamps()
 
-    def _stamps(self) -> list[tuple[int, ...] | None]:
-        settings = self._settings
-        return [_stamp(file) for file in (settings.certificate, settings.key, settings.chain)]
+        return take
+
+
+def _stamps(settings: Tls) -> list[tuple[int, ...] | None]:
+    return [_stamp(file) for file in (settings.certificate, settings.key, settings.chain)]
 
 
 def _stamp(file: str | None) -> tuple[int, ...] | None:

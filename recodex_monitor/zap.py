@@ -21,8 +21,8 @@ _T = TypeVar("_T")
 ENDPOINT = "inproc://zeromq.zap.01"
 """Where ZeroMQ asks."""
 
-_DOMAIN = b"brokers"
-"""Without a domain, ZeroMQ asks about encrypted connections only."""
+NETWORK, FILE = b"network", b"file"
+"""ZAP's domains, which tell by what a broker has come."""
 
 
 class Guard:
@@ -52,26 +52,29 @@ class Guard:
             self._clients = _read("curve_clients", settings.curve_clients, _public_keys)
         self.refused = Dropped(_log, "broker's connection", seconds)
 
-    def protect(self, socket: "zmq.Socket[bytes]") -> None:
-        """Have ZeroMQ ask about who connects to a socket that is not bound yet."""
-        socket.set(zmq.ZAP_DOMAIN, _DOMAIN)
+    def protect(self, socket: "zmq.Socket[bytes]", domain: bytes) -> None:
+        """Have ZeroMQ ask about who connects to a socket, which is about to be bound."""
+        socket.set(zmq.ZAP_DOMAIN, domain)
+        socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
         if self._secret is not None:
             socket.set(zmq.CURVE_SERVER, 1)
             socket.set(zmq.CURVE_SECRETKEY, self._secret)
 
     def answer(self, request: list[bytes]) -> list[bytes]:
         """Answer to a question of ZeroMQ's."""
-        version, number, _domain, address, _identity, _mechanism, *credentials = request
-        why = self._objection(address.decode(), credentials)
-        status, text = (b"200", b"OK") if why is None else (b"400", why.encode())
+        version, number, domain, address, _identity, _mechanism, *credentials = request
+        host = address.decode("ascii", "replace")
+        why = self._objection(domain, host, credentials)
         if why is not None:
-            self.refused.add(why, f"{address.decode()}: {why}")
-        return [version, number, status, text, b"", b""]
+            self.refused.add(why, f"{host!r}: {why}")
+            return [version, number, b"400", why.encode(), b"", b""]
+        return [version, number, b"200", b"OK", b"", b""]
 
-    def _objection(self, address: str, credentials: list[bytes]) -> str | None:
-        # Who comes by a socket file has no address; the file's mode says who can.
-        ip = parsed_ip(address)
-        if ip is not None and not any(ip in network for network in self._networks):
+    def _objection(self, domain: bytes, host: str, credentials: list[bytes]) -> str | None:
+        # Who can come by a socket file is said by the file's mode.
+        ip = parsed_ip(host)
+        inside = ip is not None and any(ip in network for network in self._networks)
+        if domain != FILE and not inside:
             return "not in zeromq.allowed_networks"
         if self._clients is not None and z85.encode(credentials[0]) not in self._clients:
             return "its key is not in zeromq.curve_clients"
@@ -92,8 +95,8 @@ def make_guard(settings: Zeromq, seconds: Callable[[], float]) -> Guard | None:
 def _read(key: str, path: str, parse: Callable[[str], _T]) -> _T:
     try:
         return parse(path)
-    except (OSError, ValueError) as error:
-        why = error.strerror or error if isinstance(error, OSError) else error
+    except (OSError, ValueError, zmq.ZMQError) as error:
+        why = getattr(error, "strerror", None) or error
         raise ConfigError([f"zeromq.{key}: cannot use {path}: {why}"]) from None
 
 

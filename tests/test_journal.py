@@ -24,7 +24,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from recodex_monitor import disk, journal, sweeping
 from recodex_monitor.channel import CHUNK_SIZE, Channel, End
 from recodex_monitor.hub import Bounds, Hub
-from recodex_monitor.journal import Journal
+from recodex_monitor.journal import CATCH_UP, Journal
 from recodex_monitor.messages import FAILED, Message
 from recodex_monitor.trouble import RETRY
 from tests.fakes import message
@@ -264,6 +264,27 @@ class TimeTests(JournalTestCase):
         third = other.after_kill().start()
         self.assertEqual(third.state(), other.state())
         self.assertEqual(self.killed().state(), before)
+
+    def test_killed_while_renewing(self) -> None:
+        """A kill while all are saved again leaves the file as it was, however many they are."""
+        for number in range(3 * CATCH_UP):
+            self.monitor.publish(f"job{number}", "A")
+        other = self.monitor.after_kill()
+        other.boot = "another"
+        killed: list[Monitor] = []
+        write = other.journal._write
+
+        def write_and_copy(heads: list[int], pieces: list[bytes | bytearray]) -> bool:
+            written = write(heads, pieces)
+            killed.append(other.after_kill())
+            return written
+
+        self.patch(other.journal, "_write", write_and_copy)
+        other.start()
+        self.assertGreater(len(killed), 2)
+        for one in killed:
+            self.assertEqual(len(one.start().state()), 3 * CATCH_UP)
+        self.assertEqual(len(other.after_kill().start().state()), 3 * CATCH_UP)
 
     def test_machine_was_shut_down(self) -> None:
         """What was closed well is whole, so all channels are the same when it is started anew."""

@@ -14,13 +14,18 @@ class PeerTests(SynchronousTestCase):
         self.clock = Clock()
         self.peers = Peers(self.clock.seconds)
 
+    def come(self) -> None:
+        """A broker connects."""
+        self.peers.accepted()
+        self.peers.came()
+
     def test_life(self) -> None:
         """A broker is there from its handshake on until its connection ends."""
         self.assertIsNone(self.peers.since)
         self.clock.advance(2)
-        self.peers.came()
+        self.come()
         self.clock.advance(3)
-        self.peers.came()
+        self.come()
         self.assertEqual((self.peers.since, self.peers.count, self.peers.gone_at), (2, 2, None))
         self.peers.went()
         self.assertEqual((self.peers.since, self.peers.count, self.peers.gone_at), (2, 2, 5))
@@ -29,8 +34,20 @@ class PeerTests(SynchronousTestCase):
 
     def test_no_handshake(self) -> None:
         """A connection that ends before its handshake was no broker's."""
-        self.peers.came()
+        self.come()
+        self.peers.accepted()
         self.peers.failed()
         self.peers.went()
         self.assertEqual((self.peers.failures, self.peers.gone_at), (1, None))
         self.assertEqual(self.peers.connected, 1)
+
+    def test_told_twice(self) -> None:
+        """A handshake of which it is told twice that it failed is one connection still."""
+        self.come()
+        self.peers.accepted()
+        self.peers.failed()
+        self.peers.failed()
+        self.peers.went()
+        self.assertEqual(self.peers.connected, 1)
+        self.peers.went()
+        self.assertEqual(self.peers.connected, 0)

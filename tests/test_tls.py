@@ -141,7 +141,7 @@ class RenewalTests(SynchronousTestCase):
         client = Client(self.factory, self.authority)
         client.send(HANDSHAKE + frame(TEXT, b"job"))
         self.authority.issue()
-        self.certificate.reload(Tls(**self.authority.settings))
+        self.certificate.read(Tls(**self.authority.settings))()
         self.hub.publish([message("job", "STARTED")])
         self.assertIn(b'{"command": "STARTED"}', client.take())
 

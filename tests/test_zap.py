@@ -9,14 +9,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from zmq.utils import z85
 
 from recodex_monitor.config import ConfigError, Zeromq
-from recodex_monitor.zap import Guard, make_guard
+from recodex_monitor.zap import FILE, NETWORK, Guard, make_guard
 
 NETWORKS = (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))
 
 
-def question(address: str, *credentials: bytes, mechanism: bytes = b"NULL") -> list[bytes]:
+def question(address: str, *credentials: bytes, domain: bytes = NETWORK) -> list[bytes]:
     """What ZeroMQ asks about a peer."""
-    return [b"1.0", b"7", b"brokers", address.encode(), b"", mechanism, *credentials]
+    return [b"1.0", b"7", domain, address.encode(), b"", b"NULL", *credentials]
 
 
 class GuardTestCase(SynchronousTestCase):
@@ -37,10 +37,11 @@ class GuardTestCase(SynchronousTestCase):
 class AnswerTests(GuardTestCase):
     """What ZeroMQ is told."""
 
-    def allows(self, guard: Guard, *about: str | bytes) -> bool:
+    def allows(
+        self, guard: Guard, address: str, *credentials: bytes, domain: bytes = NETWORK
+    ) -> bool:
         """Whether a peer is taken."""
-        address, *credentials = about
-        answer = guard.answer(question(address, *credentials))  # type: ignore[arg-type]
+        answer = guard.answer(question(address, *credentials, domain=domain))
         self.assertEqual((answer[:2], answer[4:]), ([b"1.0", b"7"], [b"", b""]))
         return answer[2] == b"200"
 
@@ -49,13 +50,15 @@ class AnswerTests(GuardTestCase):
         guard = self.guard(allowed_networks=NETWORKS)
         for address in ("192.0.2.7", "2001:db8::1", "::ffff:192.0.2.7"):
             self.assertTrue(self.allows(guard, address), address)
-        for address in ("192.0.3.1", "2001:db9::1", "127.0.0.1"):
+        for address in ("192.0.3.1", "2001:db9::1", "127.0.0.1", "", "localhost", "\u010d"):
             self.assertFalse(self.allows(guard, address), address)
-        self.assertEqual(guard.refused.counts, {"not in zeromq.allowed_networks": 3})
+        self.assertEqual(guard.refused.counts, {"not in zeromq.allowed_networks": 6})
 
     def test_socket_file(self) -> None:
-        """Who comes by a socket file has no address, and is taken."""
-        self.assertTrue(self.allows(self.guard(allowed_networks=()), ""))
+        """Who comes by a socket file is taken; ZeroMQ tells his user, group and process."""
+        guard = self.guard(allowed_networks=())
+        self.assertTrue(self.allows(guard, "localhost:0:0:9491", domain=FILE))
+        self.assertFalse(self.allows(guard, "localhost:0:0:9491"))
 
     def test_keys(self) -> None:
         """Whose key is in the folder is taken; another key is not."""
@@ -83,6 +86,9 @@ class SettingsTests(GuardTestCase):
         text = self.folder / "text"
         text.write_text("no key\n")
         (self.folder / "short").write_text('public-key = "abc"\nsecret-key = "abc"\n')
+        (self.folder / "other").write_text(
+            f'public-key = "{"~" * 40}"\nsecret-key = "{"~" * 40}"\n'
+        )
         (self.folder / "empty").mkdir()
         clients = {"curve_key": self.secret}
         for settings, wrong in (
@@ -90,6 +96,7 @@ class SettingsTests(GuardTestCase):
             ({"curve_key": str(text)}, f"curve_key: cannot use {text}: No public key"),
             ({"curve_key": str(self.public)}, "has no secret key, name the .key_secret file"),
             ({"curve_key": str(self.folder / "short")}, "curve_key: cannot use "),
+            ({"curve_key": str(self.folder / "other")}, "curve_key: cannot use "),
             ({"curve_clients": "brokers"}, "curve_clients: needs zeromq.curve_key too"),
             (clients | {"curve_clients": str(self.folder / "empty")}, "has no .key files"),
             (clients | {"curve_clients": "missing"}, "curve_clients: cannot use missing: "),

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tempfile
 import time
 from ipaddress import ip_network
 from typing import Any
@@ -14,7 +15,7 @@ from twisted.trial.unittest import TestCase
 from recodex_monitor.broker import BrokerService
 from recodex_monitor.config import Limits, Zeromq
 from recodex_monitor.messages import Message
-from recodex_monitor.values import Address
+from recodex_monitor.values import Address, SocketFile
 from recodex_monitor.zap import Guard
 
 MESSAGES_A_TURN = Limits().messages_a_turn
@@ -44,7 +45,9 @@ class BrokerServiceTestCase(TestCase):
         if keys is not None:
             made.curve_serverkey, _ = zmq.auth.load_certificate(keys[0])
             made.curve_publickey, made.curve_secretkey = zmq.auth.load_certificate(keys[1])
-        made.connect(f"tcp://{self.service.addresses[0]}")
+        (address,) = self.service.addresses
+        by_file = isinstance(address, SocketFile)
+        made.connect(str(address).replace("ipc:", "ipc://") if by_file else f"tcp://{address}")
         self.addCleanup(made.close)
         return made
 
@@ -213,6 +216,22 @@ class GuardedTests(BrokerServiceTestCase):
 
         async def check() -> None:
             self.start(allowed_networks=(ip_network("127.0.0.0/8"),))
+            self.peer().send_multipart([b"job", b"STARTED"])
+            await self.received(1)
+
+        return defer.ensureDeferred(check())
+
+    def test_socket_file(self) -> "defer.Deferred[None]":
+        """A peer that comes by a socket file is heard, whatever the networks."""
+
+        async def check() -> None:
+            folder = tempfile.mkdtemp()
+            self.addCleanup(os.rmdir, folder)
+            file = SocketFile(f"{folder}/broker", "ipc")
+            guard = Guard(Zeromq(allowed_networks=()), lambda: 0.0)
+            self.service = BrokerService(file, Limits(), self.publish, guard=guard)
+            self.service.startService()
+            self.addCleanup(self.service.stopService)
             self.peer().send_multipart([b"job", b"STARTED"])
             await self.received(1)
 
