@@ -41,7 +41,7 @@ DRAIN_TIMEOUT = 1.0
 """Seconds after which a stop waits no longer for a peer that does not hang up."""
 
 # As plain numbers, since operations on pyzmq's enumerations take a microsecond each.
-_NOBLOCK, _EVENTS, _POLLIN = int(zmq.NOBLOCK), int(zmq.EVENTS), int(zmq.POLLIN)
+_NOBLOCK, _POLLIN = int(zmq.NOBLOCK), int(zmq.POLLIN)
 
 _NO_LIMIT = 2**31 - 1
 
@@ -141,10 +141,9 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         """
         deadline = time.monotonic() + DRAIN_TIMEOUT
         peers = list(accepted([each.address for each in self.endpoints]))
-        while self.read_turn() and time.monotonic() < deadline:
-            pass
-        # A connection that ZeroMQ does not read since too much waits here would end unread.
-        if peers and self._forgets_ended(ended):
+        # A connection that ZeroMQ does not read since too much waits here would end unread, and
+        # the broker go on by another.
+        if peers and self._reads_up(ended, deadline):
             self.socket.set(zmq.RCVHWM, _NO_LIMIT)
         for peer in peers:
             with suppress(OSError):
@@ -159,20 +158,26 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         for peer in peers:
             peer.close()
 
-    def _forgets_ended(self, ended: Callable[[], int]) -> bool:
-        """Wait until ZeroMQ knows no connection that has ended; False if it takes too long.
+    def _reads_up(self, ended: Callable[[], int], deadline: float) -> bool:
+        """Read all, until ZeroMQ knows no connection that has ended; False if it takes too long.
 
         It would tell each of a new limit, also one of which its thread has freed its half since,
         and that crashes the thread (libzmq 4.3.5). The two halves part in two steps.
         """
         known = -1
-        deadline = time.monotonic() + 10 * _STEP
         while known != ended() and time.monotonic() < deadline:
             known = ended()
             for _ in range(2):
-                time.sleep(_STEP)
-                self.socket.get(_EVENTS)  # takes what the thread has to say
+                self._read_all(time.monotonic() + _STEP, deadline)
         return known == ended()
+
+    def _read_all(self, least: float, most: float) -> None:
+        """Read until nothing is left, at least and at most until these times."""
+        while (count := self.read_turn()) or time.monotonic() < least:
+            if time.monotonic() > most:
+                return
+            if not count:
+                time.sleep(_STEP / 10)
 
     def doRead(self) -> None:
         """Called when ZeroMQ may have something: reads and publishes a turn's messages.
