@@ -5,6 +5,7 @@ A stop needs them: ZeroMQ can only cut a connection, not close our side of it an
 
 import os
 import socket
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
@@ -29,6 +30,8 @@ def accepted(endpoints: Iterable[str]) -> Iterator[socket.socket]:
     names = set(map(_name, endpoints))
     for number in map(int, os.listdir("/proc/self/fd")):
         with suppress(OSError):
+            if not stat.S_ISSOCK(os.fstat(number).st_mode):
+                continue
             copy = socket.socket(fileno=os.dup(number))
             if _own_name(copy) in names and _is_connected(copy):
                 yield copy

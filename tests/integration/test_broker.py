@@ -177,8 +177,10 @@ class EndedTests(BrokerServiceTestCase):
             for peer in peers[1:]:
                 peer.close()
             time.sleep(0.1)  # ZeroMQ's thread sees it, we do not
+            before = len(os.listdir("/proc/self/fd"))
             self.service.stopService()
             await task.deferLater(reactor, 0.1)
+            self.assertLess(len(os.listdir("/proc/self/fd")), before)
 
         return defer.ensureDeferred(check())
 
