@@ -214,17 +214,8 @@ class Monitor(Service):
             sys.excepthook = _plainly
             raise CannotStart(why) from None
         self._ticks.startService()
-        self._reactor.callWhenRunning(self._take_signals)
-        self._reactor.callWhenRunning(process.tame_garbage_collection)
+        self._reactor.callWhenRunning(self._started)
         super().startService()
-        _log.info(
-            "version {version} listens on {public} for browsers and {broker} for the broker",
-            version=__version__,
-            public=_listed(self._port.addresses),
-            broker=_listed(self._broker.addresses),
-        )
-        if self._status_page is not None:
-            _log.info("its status is at {status}", status=_listed(self._status_page.addresses))
 
     def stopService(self) -> "defer.Deferred[None]":
         """Stop listening, take in and pass on what is there, and send the clients away."""
@@ -259,11 +250,22 @@ class Monitor(Service):
         if self._journal is not None:
             self._journal.close()
 
-    def _take_signals(self) -> None:
+    def _started(self) -> None:
+        """Called when the reactor runs, so that signals are heard: who is told now may send one."""
+
         def hung_up(*_: object) -> None:
             self._reactor.callFromThread(self._reload)
 
         signal.signal(signal.SIGHUP, hung_up)
+        process.tame_garbage_collection()
+        _log.info(
+            "version {version} listens on {public} for browsers and {broker} for the broker",
+            version=__version__,
+            public=_listed(self._port.addresses),
+            broker=_listed(self._broker.addresses),
+        )
+        if self._status_page is not None:
+            _log.info("its status is at {status}", status=_listed(self._status_page.addresses))
         systemd.notify(READY=1)
 
     def _reload(self) -> None:
