@@ -215,7 +215,8 @@ def _shuffled(chance: random.Random) -> Input:
     )
     head = HANDSHAKE if chance.random() < 0.7 else _shuffle(chance, HANDSHAKE)
     data = head + _shuffle(chance, frames)
-    statuses = REFUSED | {0, 101}
+    # A head that has lost its upgrade asks for a page.
+    statuses = REFUSED | {0, 101, 200}
     return Input("shuffled", data, ANY, statuses, chance.randrange(len(data)))
 
 
