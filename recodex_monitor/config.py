@@ -311,9 +311,9 @@ def dump(settings: Settings) -> str:
 
 def shown(settings: Settings) -> dict[str, Any]:
     """The settings as plain values that may be shown: without the token."""
-    values: dict[str, Any] = _plain(settings)
-    values.pop("status_token", None)
-    return values
+    plain: dict[str, Any] = _plain(settings)
+    plain.pop("status_token", None)
+    return plain
 
 
 def _plain(value: Any) -> Any:

@@ -133,14 +133,19 @@ class Monitor(Service):
         )
         self._view: view.View | None = None
         self._status_page = self._make_status_page(settings)
-        heartbeat = systemd.Heartbeat(self._status, reactor.seconds)
-        sweeps = [self._clock.tick, self._hub.expire, *front.sweeps, heartbeat.beat]
+        self._ticks = self._make_ticks()
+
+    def _make_ticks(self) -> TimerService:
+        """What is done every second."""
+        heartbeat = systemd.Heartbeat(self._status, self._reactor.seconds)
+        sweeps = [self._clock.tick, self._hub.expire, *self._front.sweeps, heartbeat.beat]
         if self._journal is not None:
             sweeps.append(self._journal.tick)
         if self._certificate is not None:
             sweeps.append(self._certificate.look)
-        self._ticks = TimerService(TICK, _contained, *sweeps)
-        self._ticks.clock = reactor
+        ticks = TimerService(TICK, _contained, *sweeps)
+        ticks.clock = self._reactor
+        return ticks
 
     def _make_status_page(self, settings: config.Settings) -> "status.StatusService | None":
         if settings.status_uri is None:
