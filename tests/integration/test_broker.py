@@ -9,16 +9,17 @@ from typing import Any
 
 import zmq
 import zmq.auth
-from twisted.internet import defer, reactor, task
+from twisted.internet import reactor, task
 from twisted.trial.unittest import TestCase
 
 from recodex_monitor.broker import BrokerService
 from recodex_monitor.config import Limits, Zeromq
 from recodex_monitor.messages import Message
-from recodex_monitor.values import Address, SocketFile
+from recodex_monitor.values import Address, Endpoint, SocketFile
 from recodex_monitor.zap import Guard
 
 MESSAGES_A_TURN = Limits().messages_a_turn
+ANY_PORT = Address("127.0.0.1", 0)
 
 
 class BrokerServiceTestCase(TestCase):
@@ -27,7 +28,7 @@ class BrokerServiceTestCase(TestCase):
     def setUp(self) -> None:
         """A service on a port that the system picks, and a peer's context."""
         self.batches: list[list[Message]] = []
-        self.service = BrokerService(Address("127.0.0.1", 0), Limits(), self.publish)
+        self.service = BrokerService(ANY_PORT, Limits(), self.publish)
         self.context = zmq.Context()
         self.addCleanup(self.context.term)
 
@@ -64,19 +65,15 @@ class BrokerServiceTestCase(TestCase):
 class BrokerServiceTests(BrokerServiceTestCase):
     """The service from its start to its stop."""
 
-    def test_addressed_by_name(self) -> "defer.Deferred[None]":
+    async def test_addressed_by_name(self) -> None:
         """A ROUTER peer that addresses ``recodex-monitor`` reaches it, as the broker does."""
-
-        async def check() -> None:
-            self.service.startService()
-            peer = self.peer(zmq.ROUTER)
-            peer.set(zmq.ROUTER_MANDATORY, 1)
-            while not self.sent(peer):
-                await task.deferLater(reactor, 0.01)
-            self.assertEqual((await self.received(1))[0][:2], ("job", "STARTED"))
-            self.service.stopService()
-
-        return defer.ensureDeferred(check())
+        self.service.startService()
+        peer = self.peer(zmq.ROUTER)
+        peer.set(zmq.ROUTER_MANDATORY, 1)
+        while not self.sent(peer):
+            await task.deferLater(reactor, 0.01)
+        self.assertEqual((await self.received(1))[0][:2], ("job", "STARTED"))
+        self.service.stopService()
 
     @staticmethod
     def sent(peer: "zmq.Socket[bytes]") -> bool:
@@ -87,51 +84,43 @@ class BrokerServiceTests(BrokerServiceTestCase):
             return False
         return True
 
-    def test_bounded_turns(self) -> "defer.Deferred[None]":
+    async def test_bounded_turns(self) -> None:
         """A flood is published in order, at most a turn's number of messages at a time."""
+        self.service.startService()
+        peer = self.peer()
+        for number in range(5 * MESSAGES_A_TURN):
+            peer.send_multipart([b"job", b"TASK", str(number).encode()])
+        messages = await self.received(5 * MESSAGES_A_TURN)
+        self.service.stopService()
+        self.assertEqual(
+            [message.text for message in messages],
+            [
+                b'{"command": "TASK", "task_id": "%d"}' % number
+                for number in range(5 * MESSAGES_A_TURN)
+            ],
+        )
+        self.assertLessEqual(max(map(len, self.batches)), MESSAGES_A_TURN)
+        self.assertFalse(self.more, "the last turn said that more would follow")
 
-        async def check() -> None:
-            self.service.startService()
-            peer = self.peer()
-            for number in range(5 * MESSAGES_A_TURN):
-                peer.send_multipart([b"job", b"TASK", str(number).encode()])
-            messages = await self.received(5 * MESSAGES_A_TURN)
-            self.service.stopService()
-            self.assertEqual(
-                [message.text for message in messages],
-                [
-                    b'{"command": "TASK", "task_id": "%d"}' % number
-                    for number in range(5 * MESSAGES_A_TURN)
-                ],
-            )
-            self.assertLessEqual(max(map(len, self.batches)), MESSAGES_A_TURN)
-            self.assertFalse(self.more, "the last turn said that more would follow")
-
-        return defer.ensureDeferred(check())
-
-    def test_publishing_that_fails(self) -> "defer.Deferred[None]":
+    async def test_publishing_that_fails(self) -> None:
         """When publishing a turn's messages fails, the next ones are read all the same."""
+        failing = True
 
-        async def check() -> None:
-            failing = True
+        def publish(messages: list[Message], *, more: bool = False) -> None:
+            if failing:
+                raise RuntimeError("a bug")
+            self.batches.append(messages)
 
-            def publish(messages: list[Message], *, more: bool = False) -> None:
-                if failing:
-                    raise RuntimeError("a bug")
-                self.batches.append(messages)
-
-            self.service = BrokerService(Address("127.0.0.1", 0), Limits(), publish)
-            self.service.startService()
-            peer = self.peer()
-            peer.send_multipart([b"job", b"one"])
-            while not self.flushLoggedErrors(RuntimeError):
-                await task.deferLater(reactor, 0.01)
-            failing = False
-            peer.send_multipart([b"job", b"two"])
-            self.assertEqual((await self.received(1))[0].command, "two")
-            self.service.stopService()
-
-        return defer.ensureDeferred(check())
+        self.service = BrokerService(ANY_PORT, Limits(), publish)
+        self.service.startService()
+        peer = self.peer()
+        peer.send_multipart([b"job", b"one"])
+        while not self.flushLoggedErrors(RuntimeError):
+            await task.deferLater(reactor, 0.01)
+        failing = False
+        peer.send_multipart([b"job", b"two"])
+        self.assertEqual((await self.received(1))[0].command, "two")
+        self.service.stopService()
 
     def test_port_taken(self) -> None:
         """A port that is taken is an error that names it, and leaves no socket behind."""
@@ -146,52 +135,43 @@ class BrokerServiceTests(BrokerServiceTestCase):
         service.startService()
         service.stopService()
 
-    def test_stop_takes_in_what_came(self) -> "defer.Deferred[None]":
+    async def test_stop_takes_in_what_came(self) -> None:
         """What ZeroMQ has received when the service stops is published."""
-
-        async def check() -> None:
-            self.service.startService()
-            peer = self.peer()
-            peer.send_multipart([b"job", b"first"])
-            await self.received(1)
-            for _ in range(500):
-                peer.send_multipart([b"job", b"more"])
-            self.service.stopService()
-            self.assertEqual(len(await self.received(501)), 501)
-
-        return defer.ensureDeferred(check())
+        self.service.startService()
+        peer = self.peer()
+        peer.send_multipart([b"job", b"first"])
+        await self.received(1)
+        for _ in range(500):
+            peer.send_multipart([b"job", b"more"])
+        self.service.stopService()
+        self.assertEqual(len(await self.received(501)), 501)
 
 
 class EndedTests(BrokerServiceTestCase):
     """A stop soon after a peer has gone."""
 
-    def test_stop_after_a_peer_has_gone(self) -> "defer.Deferred[None]":
+    async def test_stop_after_a_peer_has_gone(self) -> None:
         """ZeroMQ's thread is told nothing of a connection that it has freed: it would crash."""
-
-        async def check() -> None:
-            self.service.startService()
-            peers = [self.peer() for _ in range(5)]
-            for peer in peers:
-                peer.send_multipart([b"job", b"STARTED"])
-            await self.received(5)
-            for peer in peers[1:]:
-                peer.close()
-            time.sleep(0.1)  # ZeroMQ's thread sees it, we do not
-            before = len(os.listdir("/proc/self/fd"))
-            self.service.stopService()
-            await task.deferLater(reactor, 0.1)
-            self.assertLess(len(os.listdir("/proc/self/fd")), before)
-
-        return defer.ensureDeferred(check())
+        self.service.startService()
+        peers = [self.peer() for _ in range(5)]
+        for peer in peers:
+            peer.send_multipart([b"job", b"STARTED"])
+        await self.received(5)
+        for peer in peers[1:]:
+            peer.close()
+        time.sleep(0.1)  # ZeroMQ's thread sees it, we do not
+        before = len(os.listdir("/proc/self/fd"))
+        self.service.stopService()
+        await task.deferLater(reactor, 0.1)
+        self.assertLess(len(os.listdir("/proc/self/fd")), before)
 
 
 class GuardedTests(BrokerServiceTestCase):
     """A service that not everybody may be a broker of."""
 
-    def start(self, **settings: Any) -> Guard:
+    def start(self, address: Endpoint = ANY_PORT, **settings: Any) -> Guard:
         """Start the service by these settings."""
         guard = Guard(Zeromq(**settings), lambda: 0.0)
-        address = Address("127.0.0.1", 0)
         self.service = BrokerService(address, Limits(), self.publish, guard=guard)
         self.service.startService()
         self.addCleanup(self.service.stopService)
@@ -202,57 +182,37 @@ class GuardedTests(BrokerServiceTestCase):
         while not guard.refused.counts or not self.service.peers.failures:
             await task.deferLater(reactor, 0.01)
 
-    def test_networks(self) -> "defer.Deferred[None]":
+    async def test_networks(self) -> None:
         """A peer of another network is refused, counted, and not heard."""
+        guard = self.start(allowed_networks=(ip_network("192.0.2.0/24"),))
+        self.peer().send_multipart([b"job", b"STARTED"])
+        await self.refused(guard)
+        self.assertEqual((self.batches, self.service.peers.connected), ([], 0))
 
-        async def check() -> None:
-            guard = self.start(allowed_networks=(ip_network("192.0.2.0/24"),))
-            self.peer().send_multipart([b"job", b"STARTED"])
-            await self.refused(guard)
-            self.assertEqual((self.batches, self.service.peers.connected), ([], 0))
-
-        return defer.ensureDeferred(check())
-
-    def test_own_network(self) -> "defer.Deferred[None]":
+    async def test_own_network(self) -> None:
         """A peer of an allowed network is heard."""
+        self.start(allowed_networks=(ip_network("127.0.0.0/8"),))
+        self.peer().send_multipart([b"job", b"STARTED"])
+        await self.received(1)
 
-        async def check() -> None:
-            self.start(allowed_networks=(ip_network("127.0.0.0/8"),))
-            self.peer().send_multipart([b"job", b"STARTED"])
-            await self.received(1)
-
-        return defer.ensureDeferred(check())
-
-    def test_socket_file(self) -> "defer.Deferred[None]":
+    async def test_socket_file(self) -> None:
         """A peer that comes by a socket file is heard, whatever the networks."""
+        folder = tempfile.mkdtemp()
+        self.addCleanup(os.rmdir, folder)
+        self.start(SocketFile(f"{folder}/broker", "ipc"), allowed_networks=())
+        self.peer().send_multipart([b"job", b"STARTED"])
+        await self.received(1)
 
-        async def check() -> None:
-            folder = tempfile.mkdtemp()
-            self.addCleanup(os.rmdir, folder)
-            file = SocketFile(f"{folder}/broker", "ipc")
-            guard = Guard(Zeromq(allowed_networks=()), lambda: 0.0)
-            self.service = BrokerService(file, Limits(), self.publish, guard=guard)
-            self.service.startService()
-            self.addCleanup(self.service.stopService)
-            self.peer().send_multipart([b"job", b"STARTED"])
-            await self.received(1)
-
-        return defer.ensureDeferred(check())
-
-    def test_keys(self) -> "defer.Deferred[None]":
+    async def test_keys(self) -> None:
         """With keys, a broker whose key is known is heard; one with another, or none, is not."""
-
-        async def check() -> None:
-            folder = self.mktemp()
-            os.makedirs(f"{folder}/brokers")
-            public, secret = zmq.auth.create_certificates(folder, "monitor")
-            _, known_secret = zmq.auth.create_certificates(f"{folder}/brokers", "broker")
-            _, other_secret = zmq.auth.create_certificates(folder, "other")
-            guard = self.start(curve_key=secret, curve_clients=f"{folder}/brokers")
-            self.peer().send_multipart([b"job", b"without a key"])
-            self.peer(keys=(public, other_secret)).send_multipart([b"job", b"another key"])
-            await self.refused(guard)
-            self.peer(keys=(public, known_secret)).send_multipart([b"job", b"STARTED"])
-            self.assertEqual([one.command for one in await self.received(1)], ["STARTED"])
-
-        return defer.ensureDeferred(check())
+        folder = self.mktemp()
+        os.makedirs(f"{folder}/brokers")
+        public, secret = zmq.auth.create_certificates(folder, "monitor")
+        _, known_secret = zmq.auth.create_certificates(f"{folder}/brokers", "broker")
+        _, other_secret = zmq.auth.create_certificates(folder, "other")
+        guard = self.start(curve_key=secret, curve_clients=f"{folder}/brokers")
+        self.peer().send_multipart([b"job", b"without a key"])
+        self.peer(keys=(public, other_secret)).send_multipart([b"job", b"another key"])
+        await self.refused(guard)
+        self.peer(keys=(public, known_secret)).send_multipart([b"job", b"STARTED"])
+        self.assertEqual([one.command for one in await self.received(1)], ["STARTED"])
