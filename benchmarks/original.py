@@ -1,9 +1,11 @@
 """A plain monitor on asyncio, `websockets` and pyzmq: what the original does, no more.
 
-A ROUTER socket is bound for the broker; each message becomes a JSON text, is kept in its
+A ROUTER socket is bound for the broker and read by a thread of its own, which hands each message
+to the loop of the other thread with ``call_soon_threadsafe``, as the original does (its
+``zeromq_connection.py`` and ``main.py``).  There a message becomes a JSON text, is kept in its
 channel's list and put into the queue of every client of that channel.  A client sends the
 channel id, gets the list and then what comes into its queue, and is closed after
-``FINISHED``.  A finished channel is forgotten after five minutes.
+``FINISHED``.  A finished channel is forgotten after five minutes.  It logs nothing.
 
 Usage: python original.py [--deflate] WEBSOCKET_PORT ZMQ_PORT
 """
@@ -14,9 +16,9 @@ import json
 import resource
 import signal
 from collections import defaultdict
+from threading import Thread
 
 import zmq
-import zmq.asyncio
 from websockets.asyncio.server import ServerConnection, serve
 
 RETENTION = 5 * 60.0
@@ -40,10 +42,6 @@ class Channels:
         if text is None:
             asyncio.get_running_loop().call_later(RETENTION, self._forget, channel)
 
-    def finished(self, channel: str) -> bool:
-        """Tell whether the end of the channel has come."""
-        return channel in self._messages and self._messages[channel][-1] is None
-
     def join(self, channel: str) -> Queue:
         """Return a new client's queue, which holds all messages so far."""
         queue: Queue = asyncio.Queue()
@@ -61,20 +59,19 @@ class Channels:
         self._clients.pop(channel, None)
 
 
-async def read_broker(channels: Channels, port: int) -> None:
-    """Publish what the broker sends, for ever."""
-    socket = zmq.asyncio.Context.instance().socket(zmq.ROUTER)
+def read_broker(channels: Channels, port: int, loop: asyncio.AbstractEventLoop) -> None:
+    """Hand what the broker sends to the loop, for ever."""
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
     socket.setsockopt(zmq.IDENTITY, b"recodex-monitor")
     socket.bind(f"tcp://127.0.0.1:{port}")
     while True:
-        _, *parts = await socket.recv_multipart()
+        _, *parts = socket.recv_multipart()
         channel, *frames = [part.decode() for part in parts]
-        if channels.finished(channel):
-            continue
         message = dict(zip(KEYS, frames, strict=False))
-        channels.publish(channel, json.dumps(message, sort_keys=True))
+        text = json.dumps(message, sort_keys=True)
+        loop.call_soon_threadsafe(channels.publish, channel, text)
         if message["command"] == "FINISHED":
-            channels.publish(channel, None)
+            loop.call_soon_threadsafe(channels.publish, channel, None)
 
 
 async def serve_client(channels: Channels, client: ServerConnection) -> None:
@@ -91,9 +88,9 @@ async def serve_client(channels: Channels, client: ServerConnection) -> None:
 async def run(websocket_port: int, zmq_port: int, compression: str | None) -> None:
     """Serve until SIGTERM."""
     channels = Channels()
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    broker = asyncio.create_task(read_broker(channels, zmq_port))
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    Thread(target=read_broker, args=(channels, zmq_port, loop), daemon=True).start()
     await serve(
         lambda client: serve_client(channels, client),
         "127.0.0.1",
@@ -101,10 +98,7 @@ async def run(websocket_port: int, zmq_port: int, compression: str | None) -> No
         compression=compression,
         backlog=4096,
     )
-    waiting = asyncio.create_task(stop.wait())
-    await asyncio.wait({broker, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    if broker.done():
-        broker.result()
+    await stop.wait()
 
 
 def main() -> None:
