@@ -69,7 +69,7 @@ def make_monitor(file: str | None) -> "Monitor":
 
     # Twisted's clock is that of the wall, which somebody may set by an hour.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
-    process.call_directly()
+    process.poll_lightly(reactor)
     try:
         settings = config.load(file)
         return Monitor(settings, file, Log(settings.logger), reactor)
