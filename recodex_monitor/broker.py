@@ -48,7 +48,7 @@ _NO_LIMIT = 2**31 - 1
 _STEP = 0.01
 """Seconds in which ZeroMQ's thread has answered to us."""
 
-EXIT = [b"0", b"exit"]
+EXIT = parse([b"0", b"exit"])
 """The message that ends a monitor whose settings allow it."""
 
 
@@ -89,7 +89,7 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
         # All before the base class, which reads from the socket at once.
         self.dropped = Dropped(_log, "broker message", factory.reactor.seconds)
         self._limits = limits
-        self._publish = publish
+        self.publish = publish
         self._on_exit = on_exit
         self._guard = guard
         self._more = False
@@ -195,61 +195,42 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
 
     def read_turn(self) -> int:
         """Read and publish at most a turn's messages; returns how many there were."""
+        receive, most = self.socket.recv, self._limits.messages_a_turn
         messages: list[Message] = []
         count = 0
-        while count < self._limits.messages_a_turn:
+        while count < most:
             # Mostly there is one message. To ask costs half of what it does to be told by an
             # exception, but too much to do for each message of a flood. To ask the socket itself
             # takes 3 to 4 µs more of a lone delivery.
             if count == 1 and not zmq_poll(self._polled, 0):
                 break
             try:
-                frames = self._receive()
+                receive(_NOBLOCK)  # the identity, behind which there always is a frame
             except zmq.Again:
                 break
             count += 1
-            if (message := self._parsed(frames)) is not None:
-                messages.append(message)
-        more = count == self._limits.messages_a_turn
-        if messages or self._more:
-            self._publish_safely(messages, more)
-        self._more = more
-        return count
-
-    def _receive(self) -> list[bytes]:
-        """One message without the peer's identity.
-
-        Frames that are not copied take half the time of ``recv_multipart``.
-        """
-        receive = self.socket.recv
-        receive(_NOBLOCK)  # the identity, behind which there always is a frame
-        frames = []
-        more = True
-        while more:
-            frame = receive(_NOBLOCK, False)
-            frames.append(frame.bytes)
-            more = frame.more
-        return frames
-
-    def _publish_safely(self, messages: list[Message], more: bool) -> None:
-        # An exception that left doRead would make the reactor read from this socket no more.
-        try:
-            self._publish(messages, more=more)
-        except Exception:
-            _log.failure("publishing {count} messages failed", count=len(messages))
-
-    def _parsed(self, frames: list[bytes]) -> Message | None:
-        if frames == EXIT and self._on_exit is not None:
+            frames = []
+            more = True
+            while more:
+                # Frames that are not copied take half the time of ``recv_multipart``.
+                frame = receive(_NOBLOCK, False)
+                frames.append(frame.bytes)
+                more = frame.more
+            try:
+                messages.append(parse(frames, self._limits.max_channel_id))
+            except MalformedMessage as malformed:
+                self.dropped.add(malformed.reason, malformed)
+        if self._on_exit is not None and EXIT in messages:
             self._on_exit()
-            return None
-        try:
-            message = parse(frames)
-            if len(frames[0]) > self._limits.max_channel_id:
-                raise MalformedMessage("a channel id that is too long", frames)
-            return message
-        except MalformedMessage as malformed:
-            self.dropped.add(malformed.reason, malformed)
-            return None
+            messages.remove(EXIT)
+        if messages or self._more:
+            self._more = count == most
+            # An exception that left doRead would make the reactor read from this socket no more.
+            try:
+                self.publish(messages, more=self._more)
+            except Exception:
+                _log.failure("publishing {count} messages failed", count=len(messages))
+        return count
 
 
 _ACCEPTED = zmq.EVENT_ACCEPTED
@@ -383,6 +364,12 @@ class BrokerService(Service):
         if self._connection is not None:
             self._connection.drain(self._ended)
         self._close()
+
+    def publish_by(self, publish: Publish) -> None:
+        """Have messages published by another function from now on."""
+        self._publish = publish
+        if self._connection is not None:
+            self._connection.publish = publish
 
     def _ended(self) -> int:
         if self._events is not None:

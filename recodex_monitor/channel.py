@@ -106,9 +106,11 @@ class Channel:
 
     def extend(self, frames: bytes, count: int) -> None:
         """Add so many messages, given as their frames."""
+        # Who has read all so far reads just these.
+        whole = self.subscriptions and len(frames) <= SHARED_SIZE
+        self.last = (len(self.log), frames) if whole else _NOTHING
         self.log += frames
         self.count += count
-        self.last = _NOTHING
         if len(self.log) - (self._marks[-1][0] if self._marks else 0) >= CHUNK_SIZE:
             self._marks.append((len(self.log), self.count))
 

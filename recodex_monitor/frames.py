@@ -9,12 +9,14 @@ from struct import pack
 TEXT, CLOSE, PONG = 0x81, 0x88, 0x8A
 """The first bytes of whole frames of text, close and pong."""
 
+_HEADS = [bytes((TEXT, length)) for length in range(126)]
+
 
 def text_frame(payload: bytes) -> bytes:
     """An unmasked frame with a whole text message."""
     length = len(payload)
     if length < 126:
-        return pack("!BB", TEXT, length) + payload
+        return _HEADS[length] + payload
     if length < 65536:
         return pack("!BBH", TEXT, 126, length) + payload
     return pack("!BBQ", TEXT, 127, length) + payload

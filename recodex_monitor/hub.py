@@ -135,7 +135,6 @@ class Hub:
         """
         now = self._clock.seconds()
         hundredths = int(now * 100)
-        held = self._held
         changed: dict[Channel, None] = {}
         for message in messages:
             channel = self._append(message, now, hundredths)
@@ -147,15 +146,20 @@ class Hub:
                 self._probed_at = now
         if self._journal is not None:
             self._journal.save(changed)
-        for channel in changed:
-            if channel.subscriptions:
-                held[channel] = None
-        if not more or now - self._held_since > HOLD:
-            self._held_since = now
-            self._changed.update(held)
-            held.clear()
+        if more and now - self._held_since <= HOLD:
+            self._held.update(changed)
+            return
+        self._held_since = now
+        if self._held:
+            self._held.update(changed)
+            changed, self._held = self._held, {}
+        if self._waking or self._ready or self._changed:
+            self._changed.update(changed)
+            self._flush()
+        else:
             # Mostly there are few to wake, and nothing to begin a turn for.
-            if self._waking or self._wake_some():
+            self._changed = changed
+            if self._wake_some():
                 self._flush()
 
     def restore(self, channels: Iterable[tuple[Channel, float]]) -> None:
@@ -257,7 +261,13 @@ class Hub:
         if channel.end is not None:
             self.dropped.add("channel ended", f"the end of channel {channel.id!r}")
             return None
-        if command == FINISHED or self._has_room(channel):
+        bounds = self.bounds
+        has_room = (
+            channel.count < bounds.max_channel_messages
+            and len(channel.log) < bounds.max_channel_bytes
+            and self.history_bytes < bounds.max_history_bytes
+        )
+        if has_room or command == FINISHED or self._make_room(channel):
             self.history_bytes += channel.append(message.text)
             channel.times.append(hundredths - channel.began & _TIMES)
         if command == FINISHED:
@@ -266,19 +276,12 @@ class Hub:
         self.silent.put(channel, now)
         if command == FAILED:
             self.failing.put(channel, now)
-        else:
+        elif channel in self.failing:
             self.failing.discard(channel)
         return channel
 
-    def _has_room(self, channel: Channel) -> bool:
-        """Whether a channel may take more than its end; makes room for it if need be."""
-        bounds = self.bounds
-        if (
-            channel.count < bounds.max_channel_messages
-            and len(channel.log) < bounds.max_channel_bytes
-            and self.history_bytes < bounds.max_history_bytes
-        ):
-            return True
+    def _make_room(self, channel: Channel) -> bool:
+        """Make room for more than a channel's end; returns whether there is some now."""
         reached = self._limit_reached(channel)
         if reached is None:
             return True
@@ -354,7 +357,12 @@ class Hub:
         """Wake as many as one step may; returns whether there are more."""
         waking = self._waking
         if not waking:
-            self._next_readers()
+            if self._ready:
+                waking.extend(self._ready)
+                self._ready.clear()
+            for channel in self._changed:
+                waking.extend(channel.subscriptions)
+            self._changed.clear()
         for _ in range(min(WAKES, len(waking))):
             subscription = waking.popleft()
             try:
@@ -373,14 +381,6 @@ class Hub:
         told, self.on_delivered, self._probed_at = self.on_delivered, None, None
         if told is not None:
             told(self._clock.seconds() - read_at)
-
-    def _next_readers(self) -> None:
-        """Let all be woken who may read on now."""
-        self._waking.extend(self._ready)
-        self._ready.clear()
-        for channel in self._changed:
-            self._waking.extend(channel.subscriptions)
-        self._changed.clear()
 
     def _abandon(self, subscription: Subscription) -> None:
         """Be done with a subscription whose failure must not reach the others."""

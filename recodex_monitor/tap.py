@@ -122,11 +122,12 @@ class Monitor(Service):
         self._broker = BrokerService(
             settings.zeromq_uri,
             limits,
-            self._publish,
+            self._hub.publish,
             on_exit,
             self._clock.seconds,
             make_guard(settings.zeromq, self._clock.seconds),
         )
+        self._choose_publish()
         self._certificate, factory = _secured(settings.websocket_tls, front, reactor)
         self._port = PublicPort(
             settings.websocket_uri, limits, factory, reactor, systemd.inherited_sockets()
@@ -296,6 +297,7 @@ class Monitor(Service):
         for one in fields(settings.limits):
             setattr(self._limits, one.name, getattr(settings.limits, one.name))
         self._hub.bounds = _bounds(settings)
+        self._choose_publish()
         self._front.subscribers.limits_changed()
         self._port.limits_changed()
         process.allow_open_files(2 * self._limits.max_connections + SPARE_FILES)
@@ -307,11 +309,14 @@ class Monitor(Service):
         followers = sum(len(channel.subscriptions) for channel in channels)
         return f"followers: {followers}, channels: {len(channels)}"
 
-    def _publish(self, messages: list[Message], *, more: bool = False) -> None:
-        if self.log.has_debug:
-            for message in messages:
-                text = message.text.decode()
-                _log.debug("{channel!r}: {text}", channel=message.channel_id, text=text)
+    def _choose_publish(self) -> None:
+        """A function less where nothing is to be logged."""
+        self._broker.publish_by(self._publish_aloud if self.log.has_debug else self._hub.publish)
+
+    def _publish_aloud(self, messages: list[Message], *, more: bool = False) -> None:
+        for message in messages:
+            text = message.text.decode()
+            _log.debug("{channel!r}: {text}", channel=message.channel_id, text=text)
         self._hub.publish(messages, more=more)
 
     def _exit(self) -> None:

@@ -310,7 +310,7 @@ class View:
 
     def _job(self, channel: Channel) -> words.Job:
         hub, ago = self.hub, self._ago
-        failing = hub.failing.since(channel)
+        failing = hub.failing.get(channel)
         cuts = [one.lasted for one in hub.counts.cuts if one.id == channel.id]
         return words.Job(
             messages=channel.count,
@@ -319,7 +319,7 @@ class View:
             failed_ago=ago(failing),
             grace=hub.bounds.failed_grace,
             end=channel.end,
-            ended_ago=ago(hub.ended.since(channel)),
+            ended_ago=ago(hub.ended.get(channel)),
             retention=hub.bounds.retention,
             followers=len(channel.subscriptions),
             slow=sum(map(_is_slow, channel.subscriptions)),
@@ -359,7 +359,7 @@ class View:
     def _state(self, channel: Channel) -> str:
         if channel.end is not None:
             return channel.end.value
-        if self.hub.failing.since(channel) is not None:
+        if channel in self.hub.failing:
             return "failing"
         return "running" if channel.count else "waiting"
 

@@ -417,7 +417,7 @@ class Model:
 
     def close(self, end: End, now: float) -> None:
         """End it as the monitor does."""
-        self.add(finished("").text, "", now)
+        self.add(finished("-").text, "", now)
         self.end = end
 
 
