@@ -64,6 +64,9 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
 
     Reading a flood to its end kept a WebSocket handshake waiting for up to 2.3 s; with 200
     messages a turn it is a few milliseconds, at no cost.
+
+    Attributes:
+        publish: called with the messages of a turn; may be replaced at any time.
     """
 
     socketType = zmq.ROUTER
@@ -222,7 +225,7 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
                 self.dropped.add(malformed.reason, malformed)
         if self._on_exit is not None and EXIT in messages:
             self._on_exit()
-            messages.remove(EXIT)
+            messages = [message for message in messages if message != EXIT]
         if messages or self._more:
             self._more = count == most
             # An exception that left doRead would make the reactor read from this socket no more.

@@ -22,7 +22,7 @@ from twisted.python.components import Componentized
 
 from recodex_monitor import __version__, config, process, reload, systemd
 from recodex_monitor.access import Access
-from recodex_monitor.broker import BrokerService
+from recodex_monitor.broker import BrokerService, Publish
 from recodex_monitor.clock import TICK, LoopClock
 from recodex_monitor.front import Front
 from recodex_monitor.history import HistoryError
@@ -122,12 +122,11 @@ class Monitor(Service):
         self._broker = BrokerService(
             settings.zeromq_uri,
             limits,
-            self._hub.publish,
+            self._choose_publish(),
             on_exit,
             self._clock.seconds,
             make_guard(settings.zeromq, self._clock.seconds),
         )
-        self._choose_publish()
         self._certificate, factory = _secured(settings.websocket_tls, front, reactor)
         self._port = PublicPort(
             settings.websocket_uri, limits, factory, reactor, systemd.inherited_sockets()
@@ -297,7 +296,7 @@ class Monitor(Service):
         for one in fields(settings.limits):
             setattr(self._limits, one.name, getattr(settings.limits, one.name))
         self._hub.bounds = _bounds(settings)
-        self._choose_publish()
+        self._broker.publish_by(self._choose_publish())
         self._front.subscribers.limits_changed()
         self._port.limits_changed()
         process.allow_open_files(2 * self._limits.max_connections + SPARE_FILES)
@@ -309,9 +308,9 @@ class Monitor(Service):
         followers = sum(len(channel.subscriptions) for channel in channels)
         return f"followers: {followers}, channels: {len(channels)}"
 
-    def _choose_publish(self) -> None:
-        """A function less where nothing is to be logged."""
-        self._broker.publish_by(self._publish_aloud if self.log.has_debug else self._hub.publish)
+    def _choose_publish(self) -> Publish:
+        """A function less where no message is to be logged."""
+        return self._publish_aloud if self.log.has_debug else self._hub.publish
 
     def _publish_aloud(self, messages: list[Message], *, more: bool = False) -> None:
         for message in messages:
