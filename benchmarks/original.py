@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import json
 import resource
-import signal
 from collections import defaultdict
 from threading import Thread
 
@@ -86,19 +85,17 @@ async def serve_client(channels: Channels, client: ServerConnection) -> None:
 
 
 async def run(websocket_port: int, zmq_port: int, compression: str | None) -> None:
-    """Serve until SIGTERM."""
-    channels = Channels()
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    """Serve until a signal ends the process."""
+    channels, loop = Channels(), asyncio.get_running_loop()
     Thread(target=read_broker, args=(channels, zmq_port, loop), daemon=True).start()
-    await serve(
+    server = await serve(
         lambda client: serve_client(channels, client),
         "127.0.0.1",
         websocket_port,
         compression=compression,
         backlog=4096,
     )
-    await stop.wait()
+    await server.serve_forever()
 
 
 def main() -> None:
