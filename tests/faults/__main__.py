@@ -4,6 +4,7 @@ Exit code 1 if anything did not hold.
 """
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tests.faults.table import HEADINGS, Run, markdown, plain, row
 def main() -> int:
     """Play what is asked for; returns the exit code."""
     arguments = _parser().parse_args()
+    # As for Ctrl-C: processes and the rules of iptables are taken away on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(plain(HEADINGS), flush=True)
     if arguments.soak:
         lines = soak(arguments.minutes * 60)

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -443,6 +444,8 @@ def one_in(folder: Path, kind: str) -> Path:
 
 def main() -> int:
     """Play everything and tell how much passed; returns the exit code."""
+    # As for Ctrl-C: machine and folder are taken away on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # In a big folder: a root is some hundred megabytes, and /tmp may be in memory.
     folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
     try:
