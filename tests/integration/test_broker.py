@@ -102,6 +102,23 @@ class BrokerServiceTests(BrokerServiceTestCase):
         self.assertLessEqual(max(map(len, self.batches)), MESSAGES_A_TURN)
         self.assertFalse(self.more, "the last turn said that more would follow")
 
+    async def test_requests_to_exit(self) -> None:
+        """Where they are allowed, none is published, however many come in one turn."""
+        asked: list[bool] = []
+        self.service = BrokerService(
+            ANY_PORT, Limits(), self.publish, on_exit=lambda: asked.append(True)
+        )
+        self.service.startService()
+        peer = self.peer()
+        for frames in ([b"0", b"exit"], [b"0", b"exit"], [b"job", b"STARTED"]):
+            peer.send_multipart(frames)
+        # The reactor finds all of them at once.
+        time.sleep(0.2)
+        messages = await self.received(1)
+        self.service.stopService()
+        self.assertEqual([message[:2] for message in messages], [("job", "STARTED")])
+        self.assertTrue(asked)
+
     async def test_publishing_that_fails(self) -> None:
         """When publishing a turn's messages fails, the next ones are read all the same."""
         failing = True
