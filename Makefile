@@ -48,7 +48,7 @@ INTERPRETER = $(shell $(PYTHON) -c 'import sys; print(sys.executable)')
 install:
 	rm -rf $(DESTDIR)$(LIB)
 	$(PYTHON) -m pip install --quiet --no-deps --no-compile --target $(DESTDIR)$(LIB) \
-		--root-user-action ignore -r install/$(if $(PURE),lacking,needed).txt
+		--root-user-action ignore -r install/requirements-$(if $(PURE),bundled,private-environment).txt
 	rm -rf $(DESTDIR)$(LIB)/bin
 	find $(DESTDIR)$(LIB) -depth -type d '(' -name test -o -name tests ')' -exec rm -r {} +
 	$(if $(PURE),find $(DESTDIR)$(LIB) -name '*.so' -delete)

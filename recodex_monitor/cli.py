@@ -6,12 +6,16 @@ import time
 
 from twisted.logger import globalLogBeginner
 
-from recodex_monitor import __version__, config, demo, history, report, simulate, watch, zap
+from recodex_monitor import __version__
+from recodex_monitor.broker import zap
+from recodex_monitor.history import database
+from recodex_monitor.settings import parsing
+from recodex_monitor.tools import demo, simulate, status, watch
 
 _TOOLS = {
     "simulate": (simulate, "play the broker against a running monitor"),
     "watch": (watch, "follow a job in the terminal"),
-    "status": (report, "show how a running monitor is, or one of its jobs"),
+    "status": (status, "show how a running monitor is, or one of its jobs"),
     "demo": (demo, "run a monitor, simulated jobs and what a student would see of them"),
 }
 
@@ -45,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, (tool, text) in _TOOLS.items():
         command = commands.add_parser(name, help=text)
         tool.add_arguments(command)
-        if tool is report:
+        if tool is status:
             _add_config(command, default=argparse.SUPPRESS)
         command.set_defaults(run=tool.run)
     return parser
@@ -63,32 +67,32 @@ def _add_config(parser: argparse.ArgumentParser, default: str | None) -> None:
 
 def _check(arguments: argparse.Namespace) -> int:
     try:
-        settings = config.load(arguments.config)
+        settings = parsing.load(arguments.config)
         _check_tls(settings.websocket_tls)
         zap.make_guard(settings.zeromq, time.monotonic)
         if settings.history.file is not None:
             _check_history(settings.history.file)
-    except config.ConfigError as error:
+    except parsing.ConfigError as error:
         print(error, file=sys.stderr)
         return 1
-    except history.HistoryError as error:
+    except database.HistoryError as error:
         print(f"history.file: {error}", file=sys.stderr)
         return 1
-    print(config.dump(settings), end="")
+    print(parsing.dump(settings), end="")
     return 0
 
 
-def _check_tls(settings: config.Tls) -> None:
-    if settings != config.Tls():
-        from recodex_monitor import tls
+def _check_tls(settings: parsing.Tls) -> None:
+    if settings != parsing.Tls():
+        from recodex_monitor.network import tls
 
         tls.make_context(settings)
 
 
 def _check_history(file: str) -> None:
     try:
-        history.check(file)
-    except history.InUse as note:
+        database.check(file)
+    except database.InUse as note:
         print(f"history.file: {note}, and was not looked at", file=sys.stderr)
 
 

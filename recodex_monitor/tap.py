@@ -20,23 +20,26 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 from twisted.python.components import Componentized
 
-from recodex_monitor import __version__, config, process, reload, systemd
-from recodex_monitor.access import Access
-from recodex_monitor.broker import BrokerService, Publish
-from recodex_monitor.clock import TICK, LoopClock
-from recodex_monitor.front import Front
-from recodex_monitor.history import HistoryError
-from recodex_monitor.hub import Bounds, Hub
-from recodex_monitor.journal import Journal
-from recodex_monitor.log import Log
-from recodex_monitor.messages import Message
-from recodex_monitor.reception import SPARE_FILES
-from recodex_monitor.transport import PublicPort
-from recodex_monitor.values import Endpoint
-from recodex_monitor.zap import make_guard
+from recodex_monitor import __version__
+from recodex_monitor.broker.sockets import BrokerService, Publish
+from recodex_monitor.broker.zap import make_guard
+from recodex_monitor.channels.hub import Bounds, Hub
+from recodex_monitor.channels.message import Message
+from recodex_monitor.clients.connections import SPARE_FILES
+from recodex_monitor.clients.detection import Front
+from recodex_monitor.history.database import HistoryError
+from recodex_monitor.history.journal import Journal
+from recodex_monitor.network.eager import PublicPort
+from recodex_monitor.settings import parsing, reload
+from recodex_monitor.settings.readers import Endpoint
+from recodex_monitor.status.access import Access
+from recodex_monitor.system import process, systemd
+from recodex_monitor.system.log import Log
+from recodex_monitor.timing.clock import TICK, LoopClock
 
 if TYPE_CHECKING:
-    from recodex_monitor import metrics, status, tls, view
+    from recodex_monitor.network import tls
+    from recodex_monitor.status import inspection, metrics, site
 
 _log = Logger()
 
@@ -71,9 +74,9 @@ def make_monitor(file: str | None) -> "Monitor":
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
     process.poll_lightly(reactor)
     try:
-        settings = config.load(file)
+        settings = parsing.load(file)
         return Monitor(settings, file, Log(settings.logger), reactor)
-    except config.ConfigError as error:
+    except parsing.ConfigError as error:
         raise CannotStart("\n".join(["wrong configuration", *error.problems])) from None
     except OSError as error:
         where = f"{file}: logger.file: " if file else ""
@@ -90,14 +93,16 @@ def makeService(options: Options) -> "Monitor":
 
 def file_from_environment() -> str | None:
     """The configuration file where no option names it: from the environment, else as installed."""
-    installed = config.DEFAULT_FILE if os.path.exists(config.DEFAULT_FILE) else None
+    installed = parsing.DEFAULT_FILE if os.path.exists(parsing.DEFAULT_FILE) else None
     return os.environ.get(FILE_VARIABLE) or installed
 
 
 class Monitor(Service):
     """A whole monitor: listens on both sides while it runs."""
 
-    def __init__(self, settings: config.Settings, file: str | None, log: Log, reactor: Any) -> None:
+    def __init__(
+        self, settings: parsing.Settings, file: str | None, log: Log, reactor: Any
+    ) -> None:
         """Put the parts together; nothing listens yet.
 
         Args:
@@ -131,7 +136,7 @@ class Monitor(Service):
         self._port = PublicPort(
             settings.websocket_uri, limits, factory, reactor, systemd.inherited_sockets()
         )
-        self._view: view.View | None = None
+        self._view: inspection.View | None = None
         self._status_page = self._make_status_page(settings)
         self._ticks = self._make_ticks()
 
@@ -147,12 +152,12 @@ class Monitor(Service):
         ticks.clock = self._reactor
         return ticks
 
-    def _make_status_page(self, settings: config.Settings) -> "status.StatusService | None":
+    def _make_status_page(self, settings: parsing.Settings) -> "site.StatusService | None":
         if settings.status_uri is None:
             return None
-        from recodex_monitor import metrics, status, view
+        from recodex_monitor.status import inspection, metrics, site
 
-        looking = self._view = view.View(
+        looking = self._view = inspection.View(
             self._hub,
             self._reception,
             self._broker,
@@ -161,15 +166,15 @@ class Monitor(Service):
             show_addresses=settings.show_addresses,
         )
         numbers = metrics.Metrics(looking, __version__)
-        hosts = status.names_of(settings.status_uri, settings.status_hosts)
+        hosts = site.names_of(settings.status_uri, settings.status_hosts)
         access = Access(hosts, settings.status_token)
-        page = status.Status(looking, access, self._unready, _scraped(numbers))
+        page = site.Status(looking, access, self._unready, _scraped(numbers))
 
         def lagged(lag: float) -> None:
             numbers.lag.observe(max(0, lag))
             self._hub.on_delivered = numbers.delay.observe
 
-        return status.StatusService(settings.status_uri, page, looking, self._reactor, lagged)
+        return site.StatusService(settings.status_uri, page, looking, self._reactor, lagged)
 
     def _unready(self) -> list[str]:
         """Why students cannot be served."""
@@ -181,7 +186,7 @@ class Monitor(Service):
         }
         return [text for text, holds in why.items() if holds]
 
-    def _make_journal(self, history: config.History) -> Journal | None:
+    def _make_journal(self, history: parsing.History) -> Journal | None:
         if history.file is None:
             return None
         return Journal(history.file, self._clock, self._in_thread, sync=history.sync)
@@ -282,7 +287,7 @@ class Monitor(Service):
                 self._adopt(settings)
         systemd.notify(READY=1)
 
-    def _prepare(self, settings: config.Settings) -> None:
+    def _prepare(self, settings: parsing.Settings) -> None:
         """Do what may fail, or nothing; raises as ``reload.read_again`` wants it."""
         certificate = self._certificate
         take = certificate.read(settings.websocket_tls) if certificate is not None else None
@@ -291,7 +296,7 @@ class Monitor(Service):
         if take is not None:
             take()
 
-    def _adopt(self, settings: config.Settings) -> None:
+    def _adopt(self, settings: parsing.Settings) -> None:
         self._settings = settings
         for one in fields(settings.limits):
             setattr(self._limits, one.name, getattr(settings.limits, one.name))
@@ -323,7 +328,7 @@ class Monitor(Service):
         self._reactor.callLater(0, self._reactor.stop)
 
 
-def _bounds(settings: config.Settings) -> Bounds:
+def _bounds(settings: parsing.Settings) -> Bounds:
     channels, limits = settings.channels, settings.limits
     return Bounds(
         retention=channels.retention,
@@ -337,23 +342,23 @@ def _bounds(settings: config.Settings) -> Bounds:
 
 
 def _secured(
-    settings: config.Tls, front: Front, reactor: Any
+    settings: parsing.Tls, front: Front, reactor: Any
 ) -> "tuple[tls.Certificate | None, IProtocolFactory]":
     """What makes the public port's connections: with TLS where it is configured."""
-    if settings == config.Tls():
+    if settings == parsing.Tls():
         return None, front
-    from recodex_monitor import tls
+    from recodex_monitor.network import tls
 
     certificate = tls.Certificate(settings, reactor.seconds)
     return certificate, tls.SecureFactory(certificate, front, reactor)
 
 
-def _shown(settings: config.Settings) -> dict[str, Any]:
-    return {"version": __version__, **config.shown(settings)}
+def _shown(settings: parsing.Settings) -> dict[str, Any]:
+    return {"version": __version__, **parsing.shown(settings)}
 
 
-def _scraped(numbers: "metrics.Metrics") -> "Callable[[], status.Answer]":
-    from recodex_monitor.status import Answer
+def _scraped(numbers: "metrics.Metrics") -> "Callable[[], site.Answer]":
+    from recodex_monitor.status.site import Answer
 
     return lambda: Answer(200, numbers.text(), numbers.content_type)
 

@@ -14,86 +14,119 @@ PLUGIN = PACKAGE.parent / "twisted/plugins/recodex_monitor_plugin.py"
 BELOW = {
     "__init__": "",
     "__main__": "cli",
-    "messages": "",
-    "deadlines": "",
-    "values": "",
-    "config": "values",
-    "dropped": "",
-    "frames": "",
-    "handshake": "",
-    "channel": "frames",
-    "clock": "",
-    "turns": "clock",
-    "admission": "config values",
-    "delivery": "channel encoding",
-    "encoding": "frames",
-    "counts": "channel",
-    "hub": "channel clock counts deadlines dropped messages turns",
-    "addresses": "values",
-    "log": "config",
-    "peers": "",
-    "words": "",
-    "access": "",
-    "view": "channel clock counts frames hub peers reception words",
-    "metrics": "view",
-    "status": "access config dropped transport values view web",
-    "report": "config progress values words",
-    "accepted": "",
-    "broker": "accepted addresses config dropped messages peers values zap",
-    "transport": "addresses config values",
-    "lean": "admission frames handshake",
-    "reception": "admission clock config deadlines dropped turns",
-    "websocket": (
-        "channel clock config counts deadlines delivery encoding frames handshake hub lean "
-        "reception turns"
+    "channels.message": "",
+    "timing.timeouts": "",
+    "settings.readers": "",
+    "settings.parsing": "settings.readers",
+    "timing.throttle": "",
+    "channels.frames": "",
+    "clients.fast_path": "",
+    "channels.channel": "channels.frames",
+    "timing.clock": "",
+    "timing.slices": "timing.clock",
+    "clients.admission": "settings.parsing settings.readers",
+    "clients.delivery": "channels.channel clients.encoding",
+    "clients.encoding": "channels.frames",
+    "channels.counters": "channels.channel",
+    "channels.hub": (
+        "channels.channel channels.counters channels.message timing.clock timing.slices "
+        "timing.throttle timing.timeouts"
     ),
-    "eventstream": "clock config deadlines delivery encoding hub turns",
-    "web": "admission clock config deadlines eventstream hub reception turns",
-    "front": "clock config eventstream hub reception web websocket",
-    "systemd": "",
-    "process": "",
-    "tls": "config",
-    "trouble": "clock",
-    "history": "channel",
-    "disk": "clock history trouble",
-    "sweeping": "clock history trouble",
-    "journal": "channel clock disk history sweeping trouble turns",
-    "reload": "config",
-    "zap": "config dropped values",
+    "network.addresses": "settings.readers",
+    "system.log": "settings.parsing",
+    "broker.peers": "",
+    "status.diagnosis": "",
+    "status.access": "",
+    "status.inspection": (
+        "broker.peers channels.channel channels.counters channels.frames channels.hub "
+        "clients.connections status.diagnosis timing.clock"
+    ),
+    "status.metrics": "status.inspection",
+    "status.site": (
+        "clients.site network.eager settings.parsing settings.readers status.access "
+        "status.inspection timing.throttle"
+    ),
+    "tools.status": "settings.parsing settings.readers status.diagnosis tools.progress",
+    "broker.draining": "",
+    "broker.sockets": (
+        "broker.draining broker.peers broker.zap channels.message network.addresses "
+        "settings.parsing settings.readers timing.throttle"
+    ),
+    "network.eager": "network.addresses settings.parsing settings.readers",
+    "clients.websocket_base": "channels.frames clients.admission clients.fast_path",
+    "clients.connections": (
+        "clients.admission settings.parsing timing.clock timing.slices timing.throttle "
+        "timing.timeouts"
+    ),
+    "clients.websocket": (
+        "channels.channel channels.counters channels.frames channels.hub clients.connections "
+        "clients.delivery clients.encoding clients.fast_path clients.websocket_base "
+        "settings.parsing timing.clock timing.slices timing.timeouts"
+    ),
+    "clients.streams": (
+        "channels.hub clients.delivery clients.encoding settings.parsing timing.clock "
+        "timing.slices timing.timeouts"
+    ),
+    "clients.site": (
+        "channels.hub clients.admission clients.connections clients.streams settings.parsing "
+        "timing.clock timing.slices timing.timeouts"
+    ),
+    "clients.detection": (
+        "channels.hub clients.connections clients.site clients.streams clients.websocket "
+        "settings.parsing timing.clock"
+    ),
+    "system.systemd": "",
+    "system.process": "",
+    "network.tls": "settings.parsing",
+    "timing.retry": "timing.clock",
+    "history.database": "channels.channel",
+    "history.syncing": "history.database timing.clock timing.retry",
+    "history.compaction": "history.database timing.clock timing.retry",
+    "history.journal": (
+        "channels.channel history.compaction history.database history.syncing timing.clock "
+        "timing.retry timing.slices"
+    ),
+    "settings.reload": "settings.parsing",
+    "broker.zap": "settings.parsing settings.readers timing.throttle",
     "tap": (
-        "access broker clock config front history hub journal log messages metrics process "
-        "reception reload status systemd tls transport values view zap"
+        "broker.sockets broker.zap channels.hub channels.message clients.connections "
+        "clients.detection history.database history.journal network.eager network.tls "
+        "settings.parsing settings.readers settings.reload status.access status.inspection "
+        "status.metrics status.site system.log system.process system.systemd timing.clock"
     ),
-    "jobs": "",
-    "progress": "",
-    "simulate": "jobs progress",
-    "watch": "progress",
-    "demo": "jobs progress simulate watch",
-    "cli": "config demo history report simulate tap tls watch zap",
+    "tools.jobs": "",
+    "tools.progress": "",
+    "tools.simulate": "tools.jobs tools.progress",
+    "tools.watch": "tools.progress",
+    "tools.demo": "tools.jobs tools.progress tools.simulate tools.watch",
+    "cli": (
+        "broker.zap history.database network.tls settings.parsing tap tools.demo "
+        "tools.simulate tools.status tools.watch"
+    ),
 }
 """Each module, and those that it may import."""
 
 HEART = (
-    "messages",
-    "frames",
-    "handshake",
-    "channel",
-    "delivery",
-    "deadlines",
-    "encoding",
-    "clock",
-    "turns",
-    "admission",
-    "values",
-    "config",
-    "dropped",
-    "counts",
-    "hub",
-    "trouble",
-    "history",
-    "disk",
-    "sweeping",
-    "journal",
+    "channels.message",
+    "channels.frames",
+    "clients.fast_path",
+    "channels.channel",
+    "clients.delivery",
+    "timing.timeouts",
+    "clients.encoding",
+    "timing.clock",
+    "timing.slices",
+    "clients.admission",
+    "settings.readers",
+    "settings.parsing",
+    "timing.throttle",
+    "channels.counters",
+    "channels.hub",
+    "timing.retry",
+    "history.database",
+    "history.syncing",
+    "history.compaction",
+    "history.journal",
 )
 """What could run without Twisted, but for its logger."""
 
@@ -113,10 +146,23 @@ def packages(file: Path) -> set[str]:
     return {name.partition(".")[0] for name in imports(file)}
 
 
+def files() -> Iterator[tuple[str, Path]]:
+    """Each module of ours by its name in the table, without those that only describe a package."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        inner = file.relative_to(PACKAGE).with_suffix("")
+        if inner.name != "__init__" or file.parent == PACKAGE:
+            yield ".".join(inner.parts), file
+
+
 def rooms(file: Path) -> set[str]:
     """The modules of ours that a file imports."""
     names = [name.split(".") for name in imports(file)]
-    return {name[1] for name in names if name[0] == "recodex_monitor"} - {"__version__"}
+    ours = [name[1:] for name in names if name[0] == "recodex_monitor"]
+    return {
+        ".".join(name[: 1 + (PACKAGE / name[0]).is_dir()])
+        for name in ours
+        if name != ["__version__"]
+    }
 
 
 class ImportTests(SynchronousTestCase):
@@ -124,12 +170,12 @@ class ImportTests(SynchronousTestCase):
 
     def test_all_modules_have_a_place(self) -> None:
         """The table above names every module, and none that does not exist."""
-        self.assertEqual(set(BELOW), {file.stem for file in PACKAGE.glob("*.py")})
+        self.assertEqual(set(BELOW), {name for name, _ in files()})
 
     def test_nobody_looks_up(self) -> None:
         """A module imports those below it and no other of ours."""
-        for module, below in BELOW.items():
-            others = rooms(PACKAGE / f"{module}.py") - set(below.split())
+        for module, file in files():
+            others = rooms(file) - set(BELOW[module].split())
             self.assertEqual(others, set(), f"{module} must not import these")
 
     def test_plugin(self) -> None:
@@ -138,12 +184,12 @@ class ImportTests(SynchronousTestCase):
 
     def test_txzmq(self) -> None:
         """Only the broker's side imports txzmq, which brings the global reactor with it."""
-        importers = [file.stem for file in PACKAGE.glob("*.py") if "txzmq" in packages(file)]
-        self.assertEqual(importers, ["broker"])
+        importers = [name for name, file in files() if "txzmq" in packages(file)]
+        self.assertEqual(importers, ["broker.sockets"])
 
     def test_heart(self) -> None:
         """What the monitor is at heart knows of Twisted the logger alone."""
-        for module in HEART:
-            for name in imports(PACKAGE / f"{module}.py"):
+        for module, file in files():
+            for name in imports(file) if module in HEART else ():
                 if name.startswith("twisted"):
                     self.assertEqual(name, "twisted.logger.Logger", module)

@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-from tests.fakes import HANDSHAKE, PING, TEXT, frame
 from tests.faults.clients import (
     Browser,
     abort,
@@ -19,10 +18,11 @@ from tests.faults.clients import (
 from tests.faults.crowd import Crowd, crowd
 from tests.faults.measure import milliseconds, size
 from tests.faults.probe import probing
-from tests.faults.readers import end, send_long
 from tests.faults.service import Service, serving, until
+from tests.faults.slow_clients import end, send_long
 from tests.faults.table import Run, Skipped, case
 from tests.integration.support import Broker, connected_broker
+from tests.support.clients import HANDSHAKE, PING, TEXT, frame
 
 
 @case("slow-heads", "handshakes that come a byte a second, or not at all")

@@ -5,7 +5,7 @@
 from tests.faults import broker as broker
 from tests.faults import peers as peers
 from tests.faults import browsers as browsers
-from tests.faults import readers as readers
+from tests.faults import slow_clients as slow_clients
 from tests.faults import fuzz as fuzz
 from tests.faults import storms as storms
 from tests.faults import system as system

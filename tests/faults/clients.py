@@ -6,7 +6,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 
-from tests.fakes import CLOSE, HANDSHAKE, PING, PONG, TEXT, frame
+from tests.support.clients import CLOSE, HANDSHAKE, PING, PONG, TEXT, frame
 
 Address = tuple[str, int]
 _ABORT = struct.pack("ii", 1, 0)

@@ -13,8 +13,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from recodex_monitor.channels.counters import Cut, Forgotten
 from recodex_monitor.cli import main
-from recodex_monitor.counts import Cut, Forgotten
 
 FILE_VARIABLE = "RECODEX_MONITOR_COUNTS"
 """The environment variable that names the file."""

@@ -6,8 +6,8 @@ import select
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from tests.fakes import CLOSE, frame
 from tests.faults.clients import Address, Browser, made_socket
+from tests.support.clients import CLOSE, frame
 
 
 class Crowd:

@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.fakes import BINARY, CLOSE, HANDSHAKE, PING, PONG, TEXT, frame
 from tests.faults.clients import FINISHED, Address, Browser, browser, connected, task
 from tests.faults.measure import milliseconds, size
 from tests.faults.probe import probing
 from tests.faults.service import Service, serving
 from tests.faults.table import Run, case
 from tests.integration.support import connected_broker
+from tests.support.clients import BINARY, CLOSE, HANDSHAKE, PING, PONG, TEXT, frame
 
 CONTINUATION = 0
 ANY = frozenset((0, 1000, 1001, 1002, 1003, 1005, 1007, 1008, 1009))

@@ -15,9 +15,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.fakes import HANDSHAKE, PING, TEXT, frame
 from tests.faults.clients import Address, abort
 from tests.integration.support import ROOT
+from tests.support.clients import HANDSHAKE, PING, TEXT, frame
 
 
 @dataclass

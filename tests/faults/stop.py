@@ -7,9 +7,9 @@ import time
 from tests.faults.broker import job
 from tests.faults.clients import Browser, browser, connected, followed, task
 from tests.faults.crowd import Crowd, crowd
-from tests.faults.readers import send_long
 from tests.faults.sender import sending
 from tests.faults.service import Service, serving, until
+from tests.faults.slow_clients import send_long
 from tests.faults.table import Run, case
 from tests.integration.support import Broker, connected_broker
 

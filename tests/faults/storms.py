@@ -4,7 +4,6 @@ import contextlib
 import resource
 import time
 
-from tests.fakes import PING, frame
 from tests.faults.clients import abort, browser, connected, followed, task
 from tests.faults.crowd import Crowd, crowd
 from tests.faults.measure import milliseconds, percentile, size
@@ -13,6 +12,7 @@ from tests.faults.sender import sending
 from tests.faults.service import Service, serving, until
 from tests.faults.table import Run, Skipped, case
 from tests.integration.support import connected_broker
+from tests.support.clients import PING, frame
 
 CHANNELS = 50
 MESSAGES = 20

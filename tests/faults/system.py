@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.fakes import HANDSHAKE
 from tests.faults import measure
 from tests.faults.broker import require_serving
 from tests.faults.clients import (
@@ -27,6 +26,7 @@ from tests.faults.probe import probing
 from tests.faults.service import serving
 from tests.faults.table import Run, Skipped, case
 from tests.integration.support import Broker, connected_broker
+from tests.support.clients import HANDSHAKE
 
 CLOCK = """
 #define _GNU_SOURCE

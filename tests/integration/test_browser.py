@@ -22,7 +22,7 @@ from tests.integration.browser import (
 )
 from tests.integration.support import Monitor, connected_broker, running_monitor
 
-WEB = Path(recodex_monitor.__file__).parent / "web"
+WEB = Path(recodex_monitor.__file__).parent / "clients/static"
 JOB = "student_5c1a0d52-8f3e-4f7e-9a77-0a1d4b6c2f10"
 BEGIN = ("DOWNLOADED", "STARTED")
 TASKS = ("TASK a COMPLETED", "TASK b FAILED", "TASK c SKIPPED")

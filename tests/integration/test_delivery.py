@@ -9,8 +9,8 @@ from typing import Any
 import websockets
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.fakes import CLOSE, HANDSHAKE, TEXT, frame
 from tests.integration.support import Monitor, connected_broker, running_monitor
+from tests.support.clients import CLOSE, HANDSHAKE, TEXT, frame
 
 
 async def follow(url: str, channel_id: str) -> tuple[list[str], int]:

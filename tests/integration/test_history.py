@@ -14,7 +14,7 @@ from pathlib import Path
 import websockets
 from twisted.trial.unittest import SynchronousTestCase
 
-from recodex_monitor.history import VERSION
+from recodex_monitor.history.database import VERSION
 from tests.integration.support import (
     WAYS,
     Broker,

@@ -11,7 +11,6 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.fakes import HANDSHAKE, TEXT, Answer, answer, frame, frames, request
 from tests.integration.support import (
     Broker,
     Monitor,
@@ -19,6 +18,7 @@ from tests.integration.support import (
     free_ports,
     running_monitor,
 )
+from tests.support.clients import HANDSHAKE, TEXT, Answer, answer, frame, frames, request
 
 Address = tuple[str, int]
 

@@ -16,9 +16,9 @@ import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor import __version__
-from tests.fakes import HANDSHAKE, TEXT, frame
 from tests.integration.browser import until
 from tests.integration.support import COMMAND, WAYS, Monitor, connected_broker, running_monitor
+from tests.support.clients import HANDSHAKE, TEXT, frame
 
 
 @contextmanager

@@ -15,10 +15,10 @@ from twisted.internet.protocol import ServerFactory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from recodex_monitor.addresses import bound_file
-from recodex_monitor.config import Limits
-from recodex_monitor.transport import PublicPort
-from recodex_monitor.values import SocketFile
+from recodex_monitor.network.addresses import bound_file
+from recodex_monitor.network.eager import PublicPort
+from recodex_monitor.settings.parsing import Limits
+from recodex_monitor.settings.readers import SocketFile
 from tests.integration.proxies import Follower, Nginx, NotOk, lines
 from tests.integration.support import Broker, Monitor
 

@@ -14,7 +14,6 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from tests.fakes import HANDSHAKE, TEXT, frame
 from tests.integration.browser import chromium_missing, open_page
 from tests.integration.support import (
     COMMAND,
@@ -24,6 +23,7 @@ from tests.integration.support import (
     free_ports,
     running_monitor,
 )
+from tests.support.clients import HANDSHAKE, TEXT, frame
 
 TOKEN = "correct-horse-battery"
 

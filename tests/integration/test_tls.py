@@ -15,10 +15,10 @@ from typing import Any
 import websockets
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.certificates import Authority
-from tests.fakes import CLOSE, HANDSHAKE, TEXT, frame
 from tests.integration.browser import chromium_missing, open_page, say, until
 from tests.integration.support import Monitor, connected_broker, running_monitor
+from tests.support.certificates import Authority
+from tests.support.clients import CLOSE, HANDSHAKE, TEXT, frame
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from websockets.sync.client import connect
 
 import recodex_monitor
-from recodex_monitor import jobs
-from recodex_monitor.progress import Progress
+from recodex_monitor.tools import jobs
+from recodex_monitor.tools.progress import Progress
 from tests.integration.support import free_ports
 
 _ROOT = Path(recodex_monitor.__file__).parent.parent

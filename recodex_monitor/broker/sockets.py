@@ -1,0 +1,412 @@
+"""The broker's side: a ZeroMQ ROUTER socket to which the ReCodEx broker connects.
+
+``import txzmq`` imports the global reactor, so nothing else may import it, and nothing that
+must not have a reactor may import this module.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from struct import unpack
+from typing import Protocol
+
+import zmq
+from twisted.application.service import Service
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
+from zmq.backend import zmq_poll
+
+from recodex_monitor.broker import zap
+from recodex_monitor.broker.draining import IPC, accepted, hung_up
+from recodex_monitor.broker.peers import Peers
+from recodex_monitor.broker.zap import Guard
+from recodex_monitor.channels.message import MalformedMessage, Message, parse
+from recodex_monitor.network.addresses import FILE_MODE, clear, resolve
+from recodex_monitor.settings.parsing import Limits
+from recodex_monitor.settings.readers import Address, Endpoint, SocketFile
+from recodex_monitor.timing.throttle import Dropped
+
+_log = Logger()
+
+IDENTITY = b"recodex-monitor"
+"""The name by which the broker addresses the monitor."""
+
+DRAIN_PAUSE = 0.05
+"""Seconds without a message after which ZeroMQ's own thread has handed over what had come."""
+
+DRAIN_TIMEOUT = 1.0
+"""Seconds after which a stop waits no longer for a peer that does not hang up."""
+
+# As plain numbers, since operations on pyzmq's enumerations take a microsecond each.
+_NOBLOCK, _POLLIN = int(zmq.NOBLOCK), int(zmq.POLLIN)
+
+_NO_LIMIT = 2**31 - 1
+
+_STEP = 0.01
+"""Seconds in which ZeroMQ's thread has answered to us."""
+
+EXIT = parse([b"0", b"exit"])
+"""The message that ends a monitor whose settings allow it."""
+
+
+class Publish(Protocol):
+    """What takes the messages, see ``Hub.publish``."""
+
+    def __call__(self, messages: list[Message], *, more: bool = False) -> None:
+        """Publish messages; ``more`` are about to follow."""
+
+
+class BrokerConnection(ZmqConnection):  # type: ignore[misc]
+    """The ROUTER socket: reads a bounded number of messages a turn and publishes them.
+
+    Reading a flood to its end kept a WebSocket handshake waiting for up to 2.3 s; with 200
+    messages a turn it is a few milliseconds, at no cost.
+
+    Attributes:
+        publish: called with the messages of a turn; may be replaced at any time.
+    """
+
+    socketType = zmq.ROUTER
+    read_scheduled: IDelayedCall | None
+
+    def __init__(
+        self,
+        factory: ZmqFactory,
+        limits: Limits,
+        publish: Publish,
+        on_exit: Callable[[], None] | None,
+        guard: Guard | None,
+    ) -> None:
+        """Make the socket, not yet bound.
+
+        Args:
+            factory: holds the ZeroMQ context and the reactor.
+            limits: of messages, and of what ZeroMQ takes in before it is read.
+            publish: called with the messages of a turn.
+            on_exit: called when the broker asks the monitor to exit; None where it may not.
+            guard: says who may be a broker; None where everybody may.
+        """
+        # All before the base class, which reads from the socket at once.
+        self.dropped = Dropped(_log, "broker message", factory.reactor.seconds)
+        self._limits = limits
+        self.publish = publish
+        self._on_exit = on_exit
+        self._guard = guard
+        self._more = False
+        self.highWaterMark = limits.high_water_mark
+        # The identity must be set before bind: a broker whose first connection came to a
+        # monitor without one never delivers to it again.
+        super().__init__(factory, identity=IDENTITY)
+        self._polled = [(self.socket, _POLLIN)]
+        self.socket.set(zmq.MAXMSGSIZE, limits.max_frame_size)
+
+    def bind_file(self, file: SocketFile) -> None:
+        """Bind to a Unix socket's file.
+
+        Raises:
+            OSError: the file cannot be made, somebody listens there, or it is something else.
+        """
+        # ZeroMQ itself would put its own in the place of a file on which somebody listens.
+        clear(file)
+        self._protect(zap.FILE)
+        self.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, f"{IPC}{file.path}")])
+        os.chmod(file.path, FILE_MODE)
+
+    def bind(self, address: Address) -> Address:
+        """Bind to a numeric address; returns it with the port that the system picked for 0.
+
+        Raises:
+            zmq.ZMQError: the address cannot be bound.
+        """
+        self.socket.set(zmq.IPV6, int(":" in address.host))
+        self._protect(zap.NETWORK)
+        self.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, f"tcp://{address}")])
+        bound = self.socket.get(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
+        self.endpoints[-1] = ZmqEndpoint(ZmqEndpointType.bind, bound)
+        return Address(address.host, int(bound.rpartition(":")[2]))
+
+    def _protect(self, domain: bytes) -> None:
+        if self._guard is not None:
+            self._guard.protect(self.socket, domain)
+
+    def drain(self, ended: Callable[[], int]) -> None:
+        """Read all that the broker has sent, and let it send no more.
+
+        To unbind alone would cut its connection, and lose what is on the way. Once we have closed
+        our side of it, the broker hangs up behind what it has sent, and keeps what it has to say
+        for the next monitor. Blocks for little more than DRAIN_TIMEOUT, whatever a peer does.
+
+        Args:
+            ended: tells of how many connections ZeroMQ has told so far that they have ended.
+        """
+        deadline = time.monotonic() + DRAIN_TIMEOUT
+        peers = list(accepted([each.address for each in self.endpoints]))
+        # A connection that ZeroMQ does not read since too much waits here would end unread, and
+        # the broker go on by another.
+        if peers and self._reads_up(ended, deadline):
+            self.socket.set(zmq.RCVHWM, _NO_LIMIT)
+        for peer in peers:
+            with suppress(OSError):
+                peer.shutdown(socket.SHUT_WR)
+        while not all(map(hung_up, peers)) and time.monotonic() < deadline:
+            self.socket.poll(1, zmq.POLLIN)
+            self.read_turn()
+        for endpoint in self.endpoints:
+            self.socket.unbind(endpoint.address)
+        while self.socket.poll(DRAIN_PAUSE * 1000, zmq.POLLIN):
+            self.read_turn()
+        for peer in peers:
+            peer.close()
+
+    def _reads_up(self, ended: Callable[[], int], deadline: float) -> bool:
+        """Read all, until ZeroMQ knows no connection that has ended; False if it takes too long.
+
+        It would tell each of a new limit, also one of which its thread has freed its half since,
+        and that crashes the thread (libzmq 4.3.5). The two halves part in two steps.
+        """
+        known = -1
+        while known != ended() and time.monotonic() < deadline:
+            known = ended()
+            for _ in range(2):
+                self._read_all(time.monotonic() + _STEP, deadline)
+        return known == ended()
+
+    def _read_all(self, least: float, most: float) -> None:
+        """Read until nothing is left, at least and at most until these times."""
+        while (count := self.read_turn()) or time.monotonic() < least:
+            if time.monotonic() > most:
+                return
+            if not count:
+                time.sleep(_STEP / 10)
+
+    def doRead(self) -> None:
+        """Called when ZeroMQ may have something: reads and publishes a turn's messages.
+
+        The descriptor tells of new messages only once (it is edge-triggered), so a turn that
+        stops before the end asks for another.
+        """
+        if self.factory is None:
+            return
+        scheduled, self.read_scheduled = self.read_scheduled, None
+        if scheduled is not None and scheduled.active():
+            scheduled.cancel()
+        if self.read_turn() == self._limits.messages_a_turn:
+            self.read_scheduled = self.factory.reactor.callLater(0, self.doRead)
+
+    def read_turn(self) -> int:
+        """Read and publish at most a turn's messages; returns how many there were."""
+        receive, most = self.socket.recv, self._limits.messages_a_turn
+        messages: list[Message] = []
+        count = 0
+        while count < most:
+            # Mostly there is one message. To ask costs half of what it does to be told by an
+            # exception, but too much to do for each message of a flood. To ask the socket itself
+            # takes 3 to 4 µs more of a lone delivery.
+            if count == 1 and not zmq_poll(self._polled, 0):
+                break
+            try:
+                receive(_NOBLOCK)  # the identity, behind which there always is a frame
+            except zmq.Again:
+                break
+            count += 1
+            frames = []
+            more = True
+            while more:
+                # Frames that are not copied take half the time of ``recv_multipart``.
+                frame = receive(_NOBLOCK, False)
+                frames.append(frame.bytes)
+                more = frame.more
+            try:
+                messages.append(parse(frames, self._limits.max_channel_id))
+            except MalformedMessage as malformed:
+                self.dropped.add(malformed.reason, malformed)
+        if self._on_exit is not None and EXIT in messages:
+            self._on_exit()
+            messages = [message for message in messages if message != EXIT]
+        if messages or self._more:
+            self._more = count == most
+            # An exception that left doRead would make the reactor read from this socket no more.
+            try:
+                self.publish(messages, more=self._more)
+            except Exception:
+                _log.failure("publishing {count} messages failed", count=len(messages))
+        return count
+
+
+_ACCEPTED = zmq.EVENT_ACCEPTED
+_CAME, _WENT = zmq.EVENT_HANDSHAKE_SUCCEEDED, zmq.EVENT_DISCONNECTED
+_FAILED = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL,
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH,
+)
+_WATCHED = int(_ACCEPTED | _CAME | _WENT | _FAILED[0] | _FAILED[1] | _FAILED[2])
+_EVENTS_ADDRESS = "inproc://peers"
+
+
+class PeerEvents(ZmqConnection):  # type: ignore[misc]
+    """Reads what ZeroMQ tells of the connections of a socket."""
+
+    socketType = zmq.PAIR
+
+    def __init__(self, factory: ZmqFactory, watched: BrokerConnection, peers: Peers) -> None:
+        """Begin to read.
+
+        Args:
+            factory: holds the ZeroMQ context and the reactor.
+            watched: whose connections they are.
+            peers: is told.
+        """
+        self._peers = peers
+        self._watched = watched
+        watched.socket.monitor(_EVENTS_ADDRESS, _WATCHED)
+        super().__init__(factory, ZmqEndpoint(ZmqEndpointType.connect, _EVENTS_ADDRESS))
+
+    def messageReceived(self, message: list[bytes]) -> None:
+        """Called by txZMQ with an event: its number and a value, and our address.
+
+        The values do not tell one connection from another.
+        """
+        event, _ = unpack("=HI", message[0])
+        if event == _ACCEPTED:
+            self._peers.accepted()
+        elif event == _CAME:
+            self._peers.came()
+        elif event == _WENT:
+            self._peers.went()
+        elif event in _FAILED:
+            self._peers.failed()
+
+    def shutdown(self) -> None:
+        """Read no more; ZeroMQ must not be left with a place to tell events to."""
+        self._watched.socket.disable_monitor()
+        super().shutdown()
+
+
+class Questions(ZmqConnection):  # type: ignore[misc]
+    """Has ZeroMQ's questions about who connects answered."""
+
+    socketType = zmq.REP
+
+    def __init__(self, factory: ZmqFactory, guard: Guard) -> None:
+        """Begin to answer.
+
+        Args:
+            factory: holds the ZeroMQ context and the reactor.
+            guard: knows the answers.
+        """
+        self._guard = guard
+        super().__init__(factory, ZmqEndpoint(ZmqEndpointType.bind, zap.ENDPOINT))
+
+    def messageReceived(self, message: list[bytes]) -> None:
+        """Called by txZMQ with a question, the next of which comes only after an answer."""
+        try:
+            answer = self._guard.answer(message)
+        except Exception:
+            _log.failure("whether a broker may connect could not be said")
+            answer = [*message[:2], b"500", b"failed", b"", b""]
+        self.send(answer)
+
+
+class BrokerService(Service):
+    """Binds the broker's socket while it runs."""
+
+    def __init__(
+        self,
+        address: Endpoint,
+        limits: Limits,
+        publish: Publish,
+        on_exit: Callable[[], None] | None = None,
+        now: Callable[[], float] = time.monotonic,
+        guard: Guard | None = None,
+    ) -> None:
+        """Make a service that is not listening yet; for the arguments see BrokerConnection."""
+        self._address = address
+        self._limits = limits
+        self._publish = publish
+        self._on_exit = on_exit
+        self._guard = guard
+        self._factory: ZmqFactory | None = None
+        self._connection: BrokerConnection | None = None
+        self._events: PeerEvents | None = None
+        self.peers = Peers(now)
+        self.dropped: Mapping[str, int] = {}
+        """Messages that could not be read, by reason."""
+        self.addresses: list[Endpoint] = []
+
+    def startService(self) -> None:
+        """Bind the socket.
+
+        Raises:
+            OSError: the address cannot be bound, or its name is not known.
+        """
+        address = self._address
+        addresses = [address] if isinstance(address, SocketFile) else resolve(address)
+        self._factory = ZmqFactory()
+        # The factory shuts it down. It has to be there before the first connection.
+        if self._guard is not None:
+            Questions(self._factory, self._guard)
+        self._connection = BrokerConnection(
+            self._factory, self._limits, self._publish, self._on_exit, self._guard
+        )
+        self.dropped = self._connection.dropped.counts
+        self._events = PeerEvents(self._factory, self._connection, self.peers)
+        try:
+            self.addresses = _bind_all(self._connection, addresses)
+        except OSError:
+            self._close()
+            raise
+        super().startService()
+
+    def stopService(self) -> None:
+        """Take in what ZeroMQ still holds for us, then close the socket."""
+        super().stopService()
+        if self._connection is not None:
+            self._connection.drain(self._ended)
+        self._close()
+
+    def publish_by(self, publish: Publish) -> None:
+        """Have messages published by another function from now on."""
+        self._publish = publish
+        if self._connection is not None:
+            self._connection.publish = publish
+
+    def _ended(self) -> int:
+        if self._events is not None:
+            self._events.doRead()
+        return self.peers.count - self.peers.connected
+
+    def _close(self) -> None:
+        if self._events is not None:
+            self._events.shutdown()
+        # Without the connection the context's end would wait for ever for its socket.
+        if self._factory is not None:
+            self._factory.shutdown()
+        self._factory = self._connection = self._events = None
+        # ZeroMQ leaves its files behind.
+        for file in self.addresses:
+            if isinstance(file, SocketFile):
+                with suppress(OSError):
+                    os.unlink(file.path)
+        self.addresses = []
+
+
+def _bind_all(connection: BrokerConnection, endpoints: Sequence[Endpoint]) -> list[Endpoint]:
+    """Bind to all endpoints, all at the same port where the system picks it."""
+    bound: list[Endpoint] = []
+    picked = 0
+    for endpoint in endpoints:
+        try:
+            if isinstance(endpoint, SocketFile):
+                connection.bind_file(endpoint)
+            else:
+                endpoint = connection.bind(Address(endpoint.host, endpoint.port or picked))
+                picked = endpoint.port
+        except (zmq.ZMQError, OSError) as error:
+            text = f"cannot listen for the broker on {endpoint}: {os.strerror(error.errno or 0)}"
+            raise OSError(error.errno, text) from None
+        bound.append(endpoint)
+    return bound

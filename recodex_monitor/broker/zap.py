@@ -1,0 +1,116 @@
+"""Who may be a broker, where not everybody may: ZeroMQ asks by its own protocol, ZAP.
+
+See https://rfc.zeromq.org/spec/27/. Keys are files as ``zmq.auth`` makes them.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import zmq
+import zmq.auth
+from twisted.logger import Logger
+from zmq.utils import z85
+
+from recodex_monitor.settings.parsing import ConfigError, Zeromq
+from recodex_monitor.settings.readers import parsed_ip
+from recodex_monitor.timing.throttle import Dropped
+
+_log = Logger()
+_T = TypeVar("_T")
+
+ENDPOINT = "inproc://zeromq.zap.01"
+"""Where ZeroMQ asks."""
+
+NETWORK, FILE = b"network", b"file"
+"""ZAP's domains, which tell by what a broker has come."""
+
+
+class Guard:
+    """Says whose connections are taken.
+
+    Attributes:
+        refused: counts whose are not.
+    """
+
+    def __init__(self, settings: Zeromq, seconds: Callable[[], float]) -> None:
+        """Read the keys.
+
+        Args:
+            settings: networks and keys.
+            seconds: the time.
+
+        Raises:
+            ConfigError: a file cannot be read or used.
+        """
+        self._networks = settings.allowed_networks
+        self._secret = self._clients = None
+        if settings.curve_key is not None:
+            self._secret = _read("curve_key", settings.curve_key, _secret_key)
+        if settings.curve_clients is not None:
+            if self._secret is None:
+                raise ConfigError(["zeromq.curve_clients: needs zeromq.curve_key too"])
+            self._clients = _read("curve_clients", settings.curve_clients, _public_keys)
+        self.refused = Dropped(_log, "broker's connection", seconds)
+
+    def protect(self, socket: "zmq.Socket[bytes]", domain: bytes) -> None:
+        """Have ZeroMQ ask about who connects to a socket, which is about to be bound."""
+        socket.set(zmq.ZAP_DOMAIN, domain)
+        socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
+        if self._secret is not None:
+            socket.set(zmq.CURVE_SERVER, 1)
+            socket.set(zmq.CURVE_SECRETKEY, self._secret)
+
+    def answer(self, request: list[bytes]) -> list[bytes]:
+        """Answer to a question of ZeroMQ's."""
+        version, number, domain, address, _identity, _mechanism, *credentials = request
+        host = address.decode("ascii", "replace")
+        why = self._objection(domain, host, credentials)
+        if why is not None:
+            self.refused.add(why, f"{host!r}: {why}")
+            return [version, number, b"400", why.encode(), b"", b""]
+        return [version, number, b"200", b"OK", b"", b""]
+
+    def _objection(self, domain: bytes, host: str, credentials: list[bytes]) -> str | None:
+        # Who can come by a socket file is said by the file's mode.
+        ip = parsed_ip(host)
+        inside = ip is not None and any(ip in network for network in self._networks)
+        if domain != FILE and not inside:
+            return "not in zeromq.allowed_networks"
+        if self._clients is not None and z85.encode(credentials[0]) not in self._clients:
+            return "its key is not in zeromq.curve_clients"
+        return None
+
+
+def make_guard(settings: Zeromq, seconds: Callable[[], float]) -> Guard | None:
+    """Make a guard; None where everybody may be a broker.
+
+    Raises:
+        ConfigError: see Guard.
+    """
+    guarded = (settings.allowed_networks, settings.curve_key, settings.curve_clients)
+    everybody = (Zeromq.allowed_networks, None, None)
+    return None if guarded == everybody else Guard(settings, seconds)
+
+
+def _read(key: str, path: str, parse: Callable[[str], _T]) -> _T:
+    try:
+        return parse(path)
+    except (OSError, ValueError, zmq.ZMQError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError([f"zeromq.{key}: cannot use {path}: {why}"]) from None
+
+
+def _secret_key(file: str) -> bytes:
+    _, secret = zmq.auth.load_certificate(file)
+    if secret is None:
+        raise ValueError("has no secret key, name the .key_secret file")
+    # ZeroMQ's own error would come when the socket is made.
+    zmq.curve_public(secret)
+    return secret
+
+
+def _public_keys(folder: str) -> frozenset[bytes]:
+    keys = frozenset(zmq.auth.load_certificates(folder))
+    if not keys:
+        raise ValueError("has no .key files")
+    return keys

@@ -1,0 +1,1 @@
+"""Tests of recodex_monitor.tools."""
