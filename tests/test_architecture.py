@@ -79,12 +79,14 @@ BELOW = {
     "system.process": "",
     "network.tls": "settings.parsing",
     "timing.retry": "timing.clock",
-    "history.database": "channels.channel",
+    "history.timestamps": "",
+    "history.records": "channels.channel history.timestamps",
+    "history.database": "history.records history.timestamps",
     "history.syncing": "history.database timing.clock timing.retry",
-    "history.compaction": "history.database timing.clock timing.retry",
+    "history.compaction": "history.records timing.clock timing.retry",
     "history.journal": (
-        "channels.channel history.compaction history.database history.syncing timing.clock "
-        "timing.retry timing.slices"
+        "channels.channel history.compaction history.database history.records history.syncing "
+        "history.timestamps timing.clock timing.retry timing.slices"
     ),
     "settings.reload": "settings.parsing",
     "broker.zap": "settings.parsing settings.readers timing.throttle",
@@ -123,6 +125,8 @@ HEART = (
     "channels.counters",
     "channels.hub",
     "timing.retry",
+    "history.timestamps",
+    "history.records",
     "history.database",
     "history.syncing",
     "history.compaction",

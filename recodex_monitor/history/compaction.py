@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 from twisted.logger import Logger
 
-from recodex_monitor.history.database import INSERT, pack, unpack
+from recodex_monitor.history.records import INSERT, pack, unpack
 from recodex_monitor.timing.clock import Clock
 from recodex_monitor.timing.retry import Trouble
 
@@ -29,7 +29,7 @@ STEP_BYTES, STEP_RECORDS = 64 * 1024, 100
 PAUSE = 4
 """Times as long as for a step that a sweep waits before the next one."""
 
-_SELECT = "SELECT id, heads, data, crc FROM log WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+SELECT = "SELECT id, heads, data, crc FROM log WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
 _DELETE = "DELETE FROM log WHERE id >= ? AND id <= ?"
 
 
@@ -127,7 +127,7 @@ class Sweeping:
         """The next small records, or one that is not."""
         records: list[tuple[int, bytes, bytes, int]] = []
         size = 0
-        for record in self._db.execute(_SELECT, (at, end, STEP_RECORDS)):
+        for record in self._db.execute(SELECT, (at, end, STEP_RECORDS)):
             is_small = len(record[2]) < SMALL_BYTES
             if is_small or not records:
                 records.append(record)

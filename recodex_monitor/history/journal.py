@@ -12,19 +12,10 @@ from twisted.logger import Logger
 
 from recodex_monitor.channels.channel import CHUNK_SIZE, Channel
 from recodex_monitor.history.compaction import SMALL_BYTES, Sweeping
-from recodex_monitor.history.database import (
-    ENDED,
-    FORGOTTEN,
-    INSERT,
-    OPENED,
-    Entry,
-    HistoryError,
-    moment,
-    note_run,
-    open_history,
-    pack,
-)
+from recodex_monitor.history.database import HistoryError, open_history
+from recodex_monitor.history.records import ENDED, FORGOTTEN, INSERT, OPENED, Entry, pack
 from recodex_monitor.history.syncing import Disk, InThread
+from recodex_monitor.history.timestamps import moment, note_boot
 from recodex_monitor.timing.clock import Clock
 from recodex_monitor.timing.retry import Trouble
 from recodex_monitor.timing.slices import Turns
@@ -95,7 +86,7 @@ class Journal:
         self._sweeping.living_bytes = sum(channel.saved for channel, _ in loaded.channels)
         if loaded.is_short:
             self._renew(channel for channel, _ in loaded.channels if channel.end is None)
-        note_run(lock, self._now())
+        note_boot(lock, self._now())
         return loaded.channels
 
     def _renew(self, channels: Iterable[Channel]) -> None:

@@ -14,8 +14,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.channels.hub import Bounds, Hub
 from recodex_monitor.history import database
-from recodex_monitor.history.database import HistoryError, InUse, age, moment, pack, unpack
+from recodex_monitor.history.database import HistoryError, InUse
 from recodex_monitor.history.journal import Journal
+from recodex_monitor.history.records import pack, unpack
+from recodex_monitor.history.timestamps import age, moment
 from tests.support.clients import message
 
 NUMBERS = st.integers(-(2**63), 2**63 - 1)
