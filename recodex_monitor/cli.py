@@ -9,7 +9,7 @@ from twisted.logger import globalLogBeginner
 from recodex_monitor import __version__
 from recodex_monitor.broker import zap
 from recodex_monitor.history import database
-from recodex_monitor.settings import parsing
+from recodex_monitor.settings import export, parsing, schema
 from recodex_monitor.tools import demo, simulate, status, watch
 
 _TOOLS = {
@@ -72,18 +72,18 @@ def _check(arguments: argparse.Namespace) -> int:
         zap.make_guard(settings.zeromq, time.monotonic)
         if settings.history.file is not None:
             _check_history(settings.history.file)
-    except parsing.ConfigError as error:
+    except schema.ConfigError as error:
         print(error, file=sys.stderr)
         return 1
     except database.HistoryError as error:
         print(f"history.file: {error}", file=sys.stderr)
         return 1
-    print(parsing.dump(settings), end="")
+    print(export.dump(settings), end="")
     return 0
 
 
-def _check_tls(settings: parsing.Tls) -> None:
-    if settings != parsing.Tls():
+def _check_tls(settings: schema.Tls) -> None:
+    if settings != schema.Tls():
         from recodex_monitor.network import tls
 
         tls.make_context(settings)

@@ -30,8 +30,8 @@ from recodex_monitor.clients.detection import Front
 from recodex_monitor.history.database import HistoryError
 from recodex_monitor.history.journal import Journal
 from recodex_monitor.network.eager import PublicPort
-from recodex_monitor.settings import parsing, reload
-from recodex_monitor.settings.readers import Endpoint
+from recodex_monitor.settings import export, parsing, reload, schema
+from recodex_monitor.settings.endpoints import Endpoint
 from recodex_monitor.status.access import Access
 from recodex_monitor.system import process, systemd
 from recodex_monitor.system.log import Log
@@ -76,7 +76,7 @@ def make_monitor(file: str | None) -> "Monitor":
     try:
         settings = parsing.load(file)
         return Monitor(settings, file, Log(settings.logger), reactor)
-    except parsing.ConfigError as error:
+    except schema.ConfigError as error:
         raise CannotStart("\n".join(["wrong configuration", *error.problems])) from None
     except OSError as error:
         where = f"{file}: logger.file: " if file else ""
@@ -93,16 +93,14 @@ def makeService(options: Options) -> "Monitor":
 
 def file_from_environment() -> str | None:
     """The configuration file where no option names it: from the environment, else as installed."""
-    installed = parsing.DEFAULT_FILE if os.path.exists(parsing.DEFAULT_FILE) else None
+    installed = schema.DEFAULT_FILE if os.path.exists(schema.DEFAULT_FILE) else None
     return os.environ.get(FILE_VARIABLE) or installed
 
 
 class Monitor(Service):
     """A whole monitor: listens on both sides while it runs."""
 
-    def __init__(
-        self, settings: parsing.Settings, file: str | None, log: Log, reactor: Any
-    ) -> None:
+    def __init__(self, settings: schema.Settings, file: str | None, log: Log, reactor: Any) -> None:
         """Put the parts together; nothing listens yet.
 
         Args:
@@ -152,7 +150,7 @@ class Monitor(Service):
         ticks.clock = self._reactor
         return ticks
 
-    def _make_status_page(self, settings: parsing.Settings) -> "site.StatusService | None":
+    def _make_status_page(self, settings: schema.Settings) -> "site.StatusService | None":
         if settings.status_uri is None:
             return None
         from recodex_monitor.status import inspection, metrics, site
@@ -186,7 +184,7 @@ class Monitor(Service):
         }
         return [text for text, holds in why.items() if holds]
 
-    def _make_journal(self, history: parsing.History) -> Journal | None:
+    def _make_journal(self, history: schema.History) -> Journal | None:
         if history.file is None:
             return None
         return Journal(history.file, self._clock, self._in_thread, sync=history.sync)
@@ -287,7 +285,7 @@ class Monitor(Service):
                 self._adopt(settings)
         systemd.notify(READY=1)
 
-    def _prepare(self, settings: parsing.Settings) -> None:
+    def _prepare(self, settings: schema.Settings) -> None:
         """Do what may fail, or nothing; raises as ``reload.read_again`` wants it."""
         certificate = self._certificate
         take = certificate.read(settings.websocket_tls) if certificate is not None else None
@@ -296,7 +294,7 @@ class Monitor(Service):
         if take is not None:
             take()
 
-    def _adopt(self, settings: parsing.Settings) -> None:
+    def _adopt(self, settings: schema.Settings) -> None:
         self._settings = settings
         for one in fields(settings.limits):
             setattr(self._limits, one.name, getattr(settings.limits, one.name))
@@ -328,7 +326,7 @@ class Monitor(Service):
         self._reactor.callLater(0, self._reactor.stop)
 
 
-def _bounds(settings: parsing.Settings) -> Bounds:
+def _bounds(settings: schema.Settings) -> Bounds:
     channels, limits = settings.channels, settings.limits
     return Bounds(
         retention=channels.retention,
@@ -342,10 +340,10 @@ def _bounds(settings: parsing.Settings) -> Bounds:
 
 
 def _secured(
-    settings: parsing.Tls, front: Front, reactor: Any
+    settings: schema.Tls, front: Front, reactor: Any
 ) -> "tuple[tls.Certificate | None, IProtocolFactory]":
     """What makes the public port's connections: with TLS where it is configured."""
-    if settings == parsing.Tls():
+    if settings == schema.Tls():
         return None, front
     from recodex_monitor.network import tls
 
@@ -353,8 +351,8 @@ def _secured(
     return certificate, tls.SecureFactory(certificate, front, reactor)
 
 
-def _shown(settings: parsing.Settings) -> dict[str, Any]:
-    return {"version": __version__, **parsing.shown(settings)}
+def _shown(settings: schema.Settings) -> dict[str, Any]:
+    return {"version": __version__, **export.shown(settings)}
 
 
 def _scraped(numbers: "metrics.Metrics") -> "Callable[[], site.Answer]":

@@ -16,15 +16,18 @@ BELOW = {
     "__main__": "cli",
     "channels.message": "",
     "timing.timeouts": "",
-    "settings.readers": "",
-    "settings.parsing": "settings.readers",
+    "settings.endpoints": "",
+    "settings.readers": "settings.endpoints",
+    "settings.schema": "settings.endpoints settings.readers",
+    "settings.export": "settings.endpoints settings.schema",
+    "settings.parsing": "settings.endpoints settings.readers settings.schema",
     "timing.throttle": "",
     "channels.frames": "",
     "clients.fast_path": "",
     "channels.channel": "channels.frames",
     "timing.clock": "",
     "timing.slices": "timing.clock",
-    "clients.admission": "settings.parsing settings.readers",
+    "clients.admission": "settings.endpoints settings.schema",
     "clients.delivery": "channels.channel clients.encoding",
     "clients.encoding": "channels.frames",
     "channels.counters": "channels.channel",
@@ -32,8 +35,8 @@ BELOW = {
         "channels.channel channels.counters channels.message timing.clock timing.slices "
         "timing.throttle timing.timeouts"
     ),
-    "network.addresses": "settings.readers",
-    "system.log": "settings.parsing",
+    "network.addresses": "settings.endpoints",
+    "system.log": "settings.schema",
     "broker.peers": "",
     "status.diagnosis": "",
     "status.access": "",
@@ -43,41 +46,43 @@ BELOW = {
     ),
     "status.metrics": "status.inspection",
     "status.site": (
-        "clients.site network.eager settings.parsing settings.readers status.access "
+        "clients.site network.eager settings.endpoints settings.schema status.access "
         "status.inspection timing.throttle"
     ),
-    "tools.status": "settings.parsing settings.readers status.diagnosis tools.progress",
+    "tools.status": (
+        "settings.endpoints settings.parsing settings.schema status.diagnosis tools.progress"
+    ),
     "broker.draining": "",
     "broker.sockets": (
         "broker.draining broker.peers broker.zap channels.message network.addresses "
-        "settings.parsing settings.readers timing.throttle"
+        "settings.endpoints settings.schema timing.throttle"
     ),
-    "network.eager": "network.addresses settings.parsing settings.readers",
+    "network.eager": "network.addresses settings.endpoints settings.schema",
     "clients.websocket_base": "channels.frames clients.admission clients.fast_path",
     "clients.connections": (
-        "clients.admission settings.parsing timing.clock timing.slices timing.throttle "
+        "clients.admission settings.schema timing.clock timing.slices timing.throttle "
         "timing.timeouts"
     ),
     "clients.websocket": (
         "channels.channel channels.counters channels.frames channels.hub clients.connections "
         "clients.delivery clients.encoding clients.fast_path clients.websocket_base "
-        "settings.parsing timing.clock timing.slices timing.timeouts"
+        "settings.schema timing.clock timing.slices timing.timeouts"
     ),
     "clients.streams": (
-        "channels.hub clients.delivery clients.encoding settings.parsing timing.clock "
+        "channels.hub clients.delivery clients.encoding settings.schema timing.clock "
         "timing.slices timing.timeouts"
     ),
     "clients.site": (
-        "channels.hub clients.admission clients.connections clients.streams settings.parsing "
+        "channels.hub clients.admission clients.connections clients.streams settings.schema "
         "timing.clock timing.slices timing.timeouts"
     ),
     "clients.detection": (
         "channels.hub clients.connections clients.site clients.streams clients.websocket "
-        "settings.parsing timing.clock"
+        "settings.schema timing.clock"
     ),
     "system.systemd": "",
     "system.process": "",
-    "network.tls": "settings.parsing",
+    "network.tls": "settings.schema",
     "timing.retry": "timing.clock",
     "history.timestamps": "",
     "history.records": "channels.channel history.timestamps",
@@ -88,13 +93,14 @@ BELOW = {
         "channels.channel history.compaction history.database history.records history.syncing "
         "history.timestamps timing.clock timing.retry timing.slices"
     ),
-    "settings.reload": "settings.parsing",
-    "broker.zap": "settings.parsing settings.readers timing.throttle",
+    "settings.reload": "settings.export settings.parsing settings.schema",
+    "broker.zap": "settings.endpoints settings.schema timing.throttle",
     "tap": (
         "broker.sockets broker.zap channels.hub channels.message clients.connections "
         "clients.detection history.database history.journal network.eager network.tls "
-        "settings.parsing settings.readers settings.reload status.access status.inspection "
-        "status.metrics status.site system.log system.process system.systemd timing.clock"
+        "settings.endpoints settings.export settings.parsing settings.reload settings.schema "
+        "status.access status.inspection status.metrics status.site system.log system.process "
+        "system.systemd timing.clock"
     ),
     "tools.jobs": "",
     "tools.progress": "",
@@ -102,8 +108,8 @@ BELOW = {
     "tools.watch": "tools.progress",
     "tools.demo": "tools.jobs tools.progress tools.simulate tools.watch",
     "cli": (
-        "broker.zap history.database network.tls settings.parsing tap tools.demo "
-        "tools.simulate tools.status tools.watch"
+        "broker.zap history.database network.tls settings.export settings.parsing "
+        "settings.schema tap tools.demo tools.simulate tools.status tools.watch"
     ),
 }
 """Each module, and those that it may import."""
@@ -119,8 +125,11 @@ HEART = (
     "timing.clock",
     "timing.slices",
     "clients.admission",
+    "settings.endpoints",
     "settings.readers",
+    "settings.schema",
     "settings.parsing",
+    "settings.export",
     "timing.throttle",
     "channels.counters",
     "channels.hub",

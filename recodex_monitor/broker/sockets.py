@@ -25,8 +25,8 @@ from recodex_monitor.broker.peers import Peers
 from recodex_monitor.broker.zap import Guard
 from recodex_monitor.channels.message import MalformedMessage, Message, parse
 from recodex_monitor.network.addresses import FILE_MODE, clear, resolve
-from recodex_monitor.settings.parsing import Limits
-from recodex_monitor.settings.readers import Address, Endpoint, SocketFile
+from recodex_monitor.settings.endpoints import Address, Endpoint, SocketFile
+from recodex_monitor.settings.schema import Limits
 from recodex_monitor.timing.throttle import Dropped
 
 _log = Logger()

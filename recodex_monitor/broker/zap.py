@@ -11,8 +11,8 @@ import zmq.auth
 from twisted.logger import Logger
 from zmq.utils import z85
 
-from recodex_monitor.settings.parsing import ConfigError, Zeromq
-from recodex_monitor.settings.readers import parsed_ip
+from recodex_monitor.settings.endpoints import parsed_ip
+from recodex_monitor.settings.schema import ConfigError, Zeromq
 from recodex_monitor.timing.throttle import Dropped
 
 _log = Logger()

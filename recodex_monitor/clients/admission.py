@@ -5,8 +5,8 @@ from collections import Counter
 from functools import lru_cache
 from itertools import pairwise
 
-from recodex_monitor.settings.parsing import Limits
-from recodex_monitor.settings.readers import parsed_ip
+from recodex_monitor.settings.endpoints import parsed_ip
+from recodex_monitor.settings.schema import Limits
 
 RETRY_AFTER = 30
 """Seconds after which a client that found no place should try again."""

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from recodex_monitor.clients.admission import LOCAL, Admission, Refused
-from recodex_monitor.settings.parsing import Limits
+from recodex_monitor.settings.schema import Limits
 from recodex_monitor.timing.clock import Clock
 from recodex_monitor.timing.slices import Turns
 from recodex_monitor.timing.throttle import Dropped

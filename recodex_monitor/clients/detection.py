@@ -15,7 +15,7 @@ from recodex_monitor.clients.connections import Guest, Reception
 from recodex_monitor.clients.site import Web, plain_answer
 from recodex_monitor.clients.streams import Streams
 from recodex_monitor.clients.websocket import SubscriberFactory, SubscriberProtocol
-from recodex_monitor.settings.parsing import Limits
+from recodex_monitor.settings.schema import Limits
 from recodex_monitor.timing.clock import Clock
 
 _UPGRADE = re.compile(rb"\nupgrade:", re.IGNORECASE)

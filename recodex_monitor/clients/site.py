@@ -17,7 +17,7 @@ from recodex_monitor.channels.hub import NoRoom
 from recodex_monitor.clients.admission import RETRY_AFTER, Refused
 from recodex_monitor.clients.connections import Reception
 from recodex_monitor.clients.streams import MAX_WAIT, EventStream, Snapshot, Stream, Streams
-from recodex_monitor.settings.parsing import Limits
+from recodex_monitor.settings.schema import Limits
 from recodex_monitor.timing.clock import Clock
 from recodex_monitor.timing.slices import Turns
 from recodex_monitor.timing.timeouts import Deadlines

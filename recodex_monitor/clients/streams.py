@@ -11,7 +11,7 @@ from zope.interface import implementer
 from recodex_monitor.channels.hub import Hub
 from recodex_monitor.clients.delivery import ResumableDelivery
 from recodex_monitor.clients.encoding import EVENTS, ITEMS, Encoding, text_of
-from recodex_monitor.settings.parsing import Limits
+from recodex_monitor.settings.schema import Limits
 from recodex_monitor.timing.clock import Clock
 from recodex_monitor.timing.slices import Turns
 from recodex_monitor.timing.timeouts import Deadlines

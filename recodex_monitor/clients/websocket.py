@@ -21,7 +21,7 @@ from recodex_monitor.clients.delivery import Delivery, ResumableDelivery
 from recodex_monitor.clients.encoding import FRAMES, text_of
 from recodex_monitor.clients.fast_path import resume_point
 from recodex_monitor.clients.websocket_base import NORMAL, LeanServerProtocol, lean_class
-from recodex_monitor.settings.parsing import Limits
+from recodex_monitor.settings.schema import Limits
 from recodex_monitor.timing.clock import Clock
 from recodex_monitor.timing.slices import Turns
 from recodex_monitor.timing.timeouts import Deadlines

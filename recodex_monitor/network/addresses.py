@@ -5,7 +5,7 @@ import os
 import socket
 import stat
 
-from recodex_monitor.settings.readers import Address, SocketFile
+from recodex_monitor.settings.endpoints import Address, SocketFile
 
 FILE_MODE = 0o660
 """Who may connect to the file of a Unix socket: its owner and its group."""

@@ -17,8 +17,8 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 
 from recodex_monitor.network.addresses import bound_file, resolve
-from recodex_monitor.settings.parsing import Limits
-from recodex_monitor.settings.readers import Address, Endpoint, SocketFile
+from recodex_monitor.settings.endpoints import Address, Endpoint, SocketFile
+from recodex_monitor.settings.schema import Limits
 
 _log = Logger()
 

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from recodex_monitor.settings.parsing import ConfigError, Tls
+from recodex_monitor.settings.schema import ConfigError, Tls
 
 try:
     from cryptography.exceptions import UnsupportedAlgorithm

@@ -4,10 +4,11 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import yaml
+
+from recodex_monitor.settings.endpoints import Address, Endpoint, Network, SocketFile, parsed_ip
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 """The log levels, in Python's names, from the most to the least."""
@@ -16,37 +17,10 @@ FORMATS = ("text", "json")
 """How an event is written to the log."""
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where to listen: an IP address, a host name, or ``*`` for all addresses; and a port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True)
-class SocketFile:
-    """Where to listen: the file of a Unix socket; and how the settings call such an address."""
-
-    path: str
-    scheme: str
-
-    def __str__(self) -> str:
-        return f"{self.scheme}:{self.path}"
-
-
-Endpoint = Address | SocketFile
-"""Where to listen, on the network or not."""
-
-
 class Mistake(Exception):
     """What is wrong with one value, and what would be right."""
 
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Reader = Callable[[yaml.Node], Any]
 """Reads one value, or raises Mistake."""
 _MAX_SOCKET_PATH = 107  # Linux's limit
@@ -200,18 +174,6 @@ def _host(node: yaml.Node) -> str:
     raise Mistake(
         f'{shown_node(node)} is not a host, use an IP address, a host name, or "*" for all'
     )
-
-
-def parsed_ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The IP address that a text is; None if it is none.
-
-    A socket that takes both kinds tells of IPv4 as ``::ffff:192.0.2.1``, which is IPv4 here.
-    """
-    try:
-        parsed = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
 def _is_name(text: str) -> bool:

@@ -6,8 +6,9 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from recodex_monitor.settings import parsing
-from recodex_monitor.settings.parsing import Settings, Tls, changes
+from recodex_monitor.settings import parsing, schema
+from recodex_monitor.settings.export import changes
+from recodex_monitor.settings.schema import Settings, Tls
 
 _log = Logger()
 
@@ -30,7 +31,7 @@ def read_again(
         read = parsing.load(file)
         settings = in_force(running, read)
         prepare(settings)
-    except parsing.ConfigError as error:
+    except schema.ConfigError as error:
         problems = error.problems
     except OSError as error:
         problems = [f"logger.file: cannot write {error.filename}: {error.strerror}"]

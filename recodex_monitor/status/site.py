@@ -18,8 +18,8 @@ from zope.interface import implementer
 
 from recodex_monitor.clients.site import read_file
 from recodex_monitor.network.eager import PublicPort
-from recodex_monitor.settings.parsing import Limits
-from recodex_monitor.settings.readers import Address, Endpoint
+from recodex_monitor.settings.endpoints import Address, Endpoint
+from recodex_monitor.settings.schema import Limits
 from recodex_monitor.status.access import Access
 from recodex_monitor.status.inspection import SAMPLE, View
 from recodex_monitor.timing.throttle import Dropped

@@ -16,7 +16,7 @@ from typing import Any
 from twisted.logger import ILogObserver, LogLevel, formatEvent
 from zope.interface import implementer
 
-from recodex_monitor.settings import parsing
+from recodex_monitor.settings import schema
 
 NAME = "recodex-monitor"
 STDERR = "-"
@@ -123,12 +123,12 @@ class Log:
         has_debug: whether events of the level debug are written.
     """
 
-    def __init__(self, settings: parsing.Logger) -> None:
+    def __init__(self, settings: schema.Logger) -> None:
         """Open it; see ``adopt``."""
         self._handler: _File | _Stderr = _Stderr(sys.__stderr__)
         self.adopt(settings)
 
-    def adopt(self, settings: parsing.Logger) -> None:
+    def adopt(self, settings: schema.Logger) -> None:
         """Go on by these settings.
 
         Where they name no file and the default one cannot be written, the log goes to standard
@@ -161,19 +161,19 @@ class Log:
         self._handler.reopen()
 
 
-def _opened(settings: parsing.Logger) -> _File | _Stderr:
+def _opened(settings: schema.Logger) -> _File | _Stderr:
     if settings.file == STDERR:
         return _Stderr(sys.__stderr__)
     try:
-        return _file(settings.file or parsing.DEFAULT_LOG, settings)
+        return _file(settings.file or schema.DEFAULT_LOG, settings)
     except OSError as error:
         if settings.file is not None:
             raise
-        _say(f"cannot write {parsing.DEFAULT_LOG} ({error.strerror}), logging to standard error")
+        _say(f"cannot write {schema.DEFAULT_LOG} ({error.strerror}), logging to standard error")
         return _Stderr(sys.__stderr__)
 
 
-def _file(path: str, settings: parsing.Logger) -> _File:
+def _file(path: str, settings: schema.Logger) -> _File:
     # As Python's logging has it: no rotation without a size, or without files to rotate to.
     size = settings.max_size if settings.rotations else 0
     return _File(path, maxBytes=size, backupCount=settings.rotations, encoding="utf-8")

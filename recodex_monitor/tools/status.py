@@ -10,8 +10,8 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from recodex_monitor.settings import parsing
-from recodex_monitor.settings.readers import SocketFile
+from recodex_monitor.settings import parsing, schema
+from recodex_monitor.settings.endpoints import SocketFile
 from recodex_monitor.status.diagnosis import span
 from recodex_monitor.tools.progress import printable
 
@@ -66,11 +66,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _place(arguments: argparse.Namespace) -> tuple[HTTPConnection, str | None]:
     """What to ask, and with which token."""
-    settings = parsing.Settings()
+    settings = schema.Settings()
     if arguments.url is None or arguments.config is not None:
         try:
             settings = parsing.load(arguments.config or parsing.installed_file())
-        except parsing.ConfigError as error:
+        except schema.ConfigError as error:
             raise CannotAsk(str(error)) from None
     token = arguments.token or settings.status_token
     if arguments.url is not None:

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zmq.utils import z85
 
 from recodex_monitor.broker.zap import FILE, NETWORK, Guard, make_guard
-from recodex_monitor.settings.parsing import ConfigError, Zeromq
+from recodex_monitor.settings.schema import ConfigError, Zeromq
 
 NETWORKS = (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))
 

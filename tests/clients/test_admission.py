@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.clients.admission import LOCAL, Admission, Refused
-from recodex_monitor.settings.parsing import Limits
+from recodex_monitor.settings.schema import Limits
 
 PROXIES = (ip_network("127.0.0.0/8"), ip_network("10.1.0.0/16"), ip_network("::1/128"))
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from recodex_monitor.settings.parsing import Limits
+from recodex_monitor.settings.schema import Limits
 from tests.support.clients import CLOSE, PONG, TEXT, Browser, frame, message, service
 
 LIMITS = Limits()

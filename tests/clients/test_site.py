@@ -4,7 +4,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.clients.site import FOLDER, Web
 from recodex_monitor.clients.streams import EventStream
-from recodex_monitor.settings.parsing import Limits
+from recodex_monitor.settings.schema import Limits
 from tests.support.clients import Answer, Browser, answer, message, request, service
 
 LIMITS = Limits()

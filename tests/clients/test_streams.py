@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.channels.channel import CHUNK_SIZE
-from recodex_monitor.settings.parsing import Limits
+from recodex_monitor.settings.schema import Limits
 from tests.support.clients import Answer, Browser, answer, message, request, service
 
 LIMITS = Limits()

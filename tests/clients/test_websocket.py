@@ -7,7 +7,7 @@ from autobahn.twisted.websocket import WebSocketServerProtocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.channels.channel import CHUNK_SIZE
-from recodex_monitor.settings.parsing import Limits
+from recodex_monitor.settings.schema import Limits
 from tests.support.clients import (
     BINARY,
     CLOSE,

@@ -15,8 +15,8 @@ from twisted.trial.unittest import TestCase
 from recodex_monitor.broker.sockets import BrokerService
 from recodex_monitor.broker.zap import Guard
 from recodex_monitor.channels.message import Message
-from recodex_monitor.settings.parsing import Limits, Zeromq
-from recodex_monitor.settings.readers import Address, Endpoint, SocketFile
+from recodex_monitor.settings.endpoints import Address, Endpoint, SocketFile
+from recodex_monitor.settings.schema import Limits, Zeromq
 
 MESSAGES_A_TURN = Limits().messages_a_turn
 ANY_PORT = Address("127.0.0.1", 0)

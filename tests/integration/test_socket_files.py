@@ -17,8 +17,8 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from recodex_monitor.network.addresses import bound_file
 from recodex_monitor.network.eager import PublicPort
-from recodex_monitor.settings.parsing import Limits
-from recodex_monitor.settings.readers import SocketFile
+from recodex_monitor.settings.endpoints import SocketFile
+from recodex_monitor.settings.schema import Limits
 from tests.integration.proxies import Follower, Nginx, NotOk, lines
 from tests.integration.support import Broker, Monitor
 

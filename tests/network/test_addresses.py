@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.network import addresses
 from recodex_monitor.network.addresses import bound_file, clear, resolve
-from recodex_monitor.settings.readers import Address, SocketFile
+from recodex_monitor.settings.endpoints import Address, SocketFile
 
 
 class ResolveTests(SynchronousTestCase):

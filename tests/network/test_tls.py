@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor import cli
 from recodex_monitor.network.tls import LOOK, Certificate, SecureFactory, make_context
-from recodex_monitor.settings.parsing import ConfigError, Tls
+from recodex_monitor.settings.schema import ConfigError, Tls
 from tests.support.certificates import Authority
 from tests.support.clients import (
     HANDSHAKE,

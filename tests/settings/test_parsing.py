@@ -10,7 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from recodex_monitor.settings.parsing import (
+from recodex_monitor.settings.endpoints import Address, SocketFile
+from recodex_monitor.settings.export import dump, shown
+from recodex_monitor.settings.parsing import load, parse
+from recodex_monitor.settings.readers import LEVELS
+from recodex_monitor.settings.schema import (
     Channels,
     ConfigError,
     History,
@@ -18,12 +22,7 @@ from recodex_monitor.settings.parsing import (
     Settings,
     Tls,
     Zeromq,
-    dump,
-    load,
-    parse,
-    shown,
 )
-from recodex_monitor.settings.readers import LEVELS, Address, SocketFile
 
 ORIGINAL = """\
 ---

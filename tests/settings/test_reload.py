@@ -7,9 +7,9 @@ from twisted.logger import ILogObserver, Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.settings import reload
-from recodex_monitor.settings.parsing import Channels, History, Limits, Settings, Tls
-from recodex_monitor.settings.parsing import Logger as LogSettings
-from recodex_monitor.settings.readers import Address
+from recodex_monitor.settings.endpoints import Address
+from recodex_monitor.settings.schema import Channels, History, Limits, Settings, Tls
+from recodex_monitor.settings.schema import Logger as LogSettings
 
 CERTIFICATE = Tls("certificate.pem", "key.pem")
 

@@ -8,7 +8,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.broker.peers import Peers
-from recodex_monitor.settings.parsing import ConfigError, parse
+from recodex_monitor.settings.parsing import parse
+from recodex_monitor.settings.schema import ConfigError
 from recodex_monitor.status.access import Access
 from recodex_monitor.status.inspection import View
 from recodex_monitor.status.site import MAX_BODY, MAX_CONNECTIONS, Answer, Connection, Status

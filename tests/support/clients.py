@@ -11,7 +11,7 @@ from zope.interface import implementer
 from recodex_monitor.channels.hub import Bounds, Hub
 from recodex_monitor.channels.message import Message, parse
 from recodex_monitor.clients.detection import Front
-from recodex_monitor.settings.parsing import Limits
+from recodex_monitor.settings.schema import Limits
 
 HANDSHAKE = (
     b"GET /ws?x=1 HTTP/1.1\r\nHost: monitor.example\r\nUpgrade: websocket\r\n"

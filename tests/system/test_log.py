@@ -12,7 +12,7 @@ from typing import Any
 from twisted.logger import Logger, LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
-from recodex_monitor.settings import parsing
+from recodex_monitor.settings import schema
 from recodex_monitor.settings.readers import LEVELS
 from recodex_monitor.system.log import Log
 
@@ -32,7 +32,7 @@ class LogTestCase(SynchronousTestCase):
 
     def open(self, level: str = "info", max_size: int = 0, rotations: int = 0, **more: Any) -> Log:
         """Open the log, and let ``logger`` write to it."""
-        log = Log(parsing.Logger(str(self.path), level, max_size, rotations, **more))
+        log = Log(schema.Logger(str(self.path), level, max_size, rotations, **more))
         self.logger = Logger("test", observer=log)
         return log
 
@@ -216,7 +216,7 @@ class OtherSettingsTests(LogTestCase):
         """Level, format and file are those of the new settings."""
         log = self.open()
         self.logger.debug("not this")
-        log.adopt(parsing.Logger(str(self.folder / "other.log"), "debug"))
+        log.adopt(schema.Logger(str(self.folder / "other.log"), "debug"))
         self.assertTrue(log.has_debug)
         self.logger.debug("this")
         self.assertEqual(self.lines(), [])
@@ -225,7 +225,7 @@ class OtherSettingsTests(LogTestCase):
     def test_unwritable(self) -> None:
         """Where the new file cannot be written, the log goes on as it was."""
         log = self.open()
-        missing = parsing.Logger(str(self.folder / "missing" / "monitor.log"), "debug")
+        missing = schema.Logger(str(self.folder / "missing" / "monitor.log"), "debug")
         self.assertRaises(OSError, log.adopt, missing)
         self.logger.info("this")
         self.logger.debug("not this")
@@ -237,7 +237,7 @@ class StderrTests(LogTestCase):
 
     def test_as_configured(self) -> None:
         """The file ``-`` is standard error, which reopening leaves alone."""
-        log = Log(parsing.Logger("-", "warning"))
+        log = Log(schema.Logger("-", "warning"))
         logger = Logger("test", observer=log)
         logger.info("not this")
         log.reopen()
@@ -246,16 +246,16 @@ class StderrTests(LogTestCase):
 
     def test_default_is_a_file(self) -> None:
         """Where no file was configured, the default one is written."""
-        self.patch(parsing, "DEFAULT_LOG", str(self.path))
-        Logger("test", observer=Log(parsing.Logger())).info("text")
+        self.patch(schema, "DEFAULT_LOG", str(self.path))
+        Logger("test", observer=Log(schema.Logger())).info("text")
         self.assertEqual(self.lines(), ["[INFO] text"])
         self.assertEqual(self.stderr.getvalue(), "")
 
     def test_default_cannot_be_written(self) -> None:
         """Where the default one cannot be written, standard error gets the log, and is told so."""
         default = str(self.folder / "missing" / "monitor.log")
-        self.patch(parsing, "DEFAULT_LOG", default)
-        Logger("test", observer=Log(parsing.Logger())).info("text")
+        self.patch(schema, "DEFAULT_LOG", default)
+        Logger("test", observer=Log(schema.Logger())).info("text")
         told, line = self.stderr.getvalue().splitlines()
         self.assertEqual(
             told,
