@@ -100,7 +100,7 @@ def _run(arguments: argparse.Namespace) -> int:
     # These have the reactor, which the other commands do not need.
     from twisted.internet import reactor
 
-    from recodex_monitor.tap import CannotStart, make_monitor
+    from recodex_monitor.monitor import CannotStart, make_monitor
 
     try:
         monitor = make_monitor(arguments.config)

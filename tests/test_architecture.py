@@ -95,21 +95,22 @@ BELOW = {
     ),
     "settings.reload": "settings.export settings.parsing settings.schema",
     "broker.zap": "settings.endpoints settings.schema timing.throttle",
-    "tap": (
+    "monitor": (
         "broker.sockets broker.zap channels.hub channels.message clients.connections "
         "clients.detection history.database history.journal network.eager network.tls "
         "settings.endpoints settings.export settings.parsing settings.reload settings.schema "
         "status.access status.inspection status.metrics status.site system.log system.process "
         "system.systemd timing.clock"
     ),
+    "tap": "monitor settings.schema",
     "tools.jobs": "",
     "tools.progress": "",
     "tools.simulate": "tools.jobs tools.progress",
     "tools.watch": "tools.progress",
     "tools.demo": "tools.jobs tools.progress tools.simulate tools.watch",
     "cli": (
-        "broker.zap history.database network.tls settings.export settings.parsing "
-        "settings.schema tap tools.demo tools.simulate tools.status tools.watch"
+        "broker.zap history.database monitor network.tls settings.export settings.parsing "
+        "settings.schema tools.demo tools.simulate tools.status tools.watch"
     ),
 }
 """Each module, and those that it may import."""
