@@ -24,7 +24,7 @@ from recodex_monitor.clients.connections import SPARE_FILES
 from recodex_monitor.clients.detection import Front
 from recodex_monitor.history.database import HistoryError
 from recodex_monitor.history.journal import Journal
-from recodex_monitor.network.eager import PublicPort
+from recodex_monitor.network.listener import PublicPort
 from recodex_monitor.settings import export, parsing, reload, schema
 from recodex_monitor.settings.endpoints import Endpoint
 from recodex_monitor.status.access import Access

@@ -45,8 +45,9 @@ BELOW = {
         "clients.connections status.diagnosis timing.clock"
     ),
     "status.metrics": "status.inspection",
+    "network.static": "",
     "status.site": (
-        "clients.site network.eager settings.endpoints settings.schema status.access "
+        "network.listener network.static settings.endpoints settings.schema status.access "
         "status.inspection timing.throttle"
     ),
     "tools.status": (
@@ -57,7 +58,8 @@ BELOW = {
         "broker.draining broker.peers broker.zap channels.message network.addresses "
         "settings.endpoints settings.schema timing.throttle"
     ),
-    "network.eager": "network.addresses settings.endpoints settings.schema",
+    "network.eager": "",
+    "network.listener": "network.addresses network.eager settings.endpoints settings.schema",
     "clients.websocket_base": "channels.frames clients.admission clients.fast_path",
     "clients.connections": (
         "clients.admission settings.schema timing.clock timing.slices timing.throttle "
@@ -73,8 +75,8 @@ BELOW = {
         "timing.slices timing.timeouts"
     ),
     "clients.site": (
-        "channels.hub clients.admission clients.connections clients.streams settings.schema "
-        "timing.clock timing.slices timing.timeouts"
+        "channels.hub clients.admission clients.connections clients.streams network.static "
+        "settings.schema timing.clock timing.slices timing.timeouts"
     ),
     "clients.detection": (
         "channels.hub clients.connections clients.site clients.streams clients.websocket "
@@ -97,7 +99,7 @@ BELOW = {
     "broker.zap": "settings.endpoints settings.schema timing.throttle",
     "monitor": (
         "broker.sockets broker.zap channels.hub channels.message clients.connections "
-        "clients.detection history.database history.journal network.eager network.tls "
+        "clients.detection history.database history.journal network.listener network.tls "
         "settings.endpoints settings.export settings.parsing settings.reload settings.schema "
         "status.access status.inspection status.metrics status.site system.log system.process "
         "system.systemd timing.clock"

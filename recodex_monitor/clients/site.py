@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.protocol import connectionDone
@@ -17,6 +16,7 @@ from recodex_monitor.channels.hub import NoRoom
 from recodex_monitor.clients.admission import RETRY_AFTER, Refused
 from recodex_monitor.clients.connections import Reception
 from recodex_monitor.clients.streams import MAX_WAIT, EventStream, Snapshot, Stream, Streams
+from recodex_monitor.network.static import File, read_file
 from recodex_monitor.settings.schema import Limits
 from recodex_monitor.timing.clock import Clock
 from recodex_monitor.timing.slices import Turns
@@ -32,11 +32,6 @@ _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; "
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_CONTENT_TYPES = {
-    ".html": b"text/html; charset=utf-8",
-    ".js": b"text/javascript; charset=utf-8",
-    ".css": b"text/css; charset=utf-8",
-}
 _FILES = {
     b"/": "index.html",
     b"/progress.js": "progress.js",
@@ -53,25 +48,6 @@ def plain_answer(status: int) -> bytes:
     head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\n"
     retry = f"Retry-After: {RETRY_AFTER}\r\n" if status == 503 else ""
     return f"{head}{retry}Content-Length: 0\r\n\r\n".encode()
-
-
-class File(NamedTuple):
-    """A file that is served as it is."""
-
-    content: bytes
-    content_type: bytes
-    etag: bytes
-
-
-def read_file(path: Path) -> File:
-    """Read a file that is served.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    content = path.read_bytes()
-    etag = b'"%b"' % sha256(content).hexdigest()[:16].encode()
-    return File(content, _CONTENT_TYPES[path.suffix], etag)
 
 
 class Request(http.Request):

@@ -1,24 +1,15 @@
 """The public port: its socket's options, and connections that write at once."""
 
 import fcntl
-import os
 import socket
 import struct
 import termios
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Any
 
-from twisted.application.service import Service
-from twisted.internet import defer, tcp
+from twisted.internet import tcp
 from twisted.internet.address import UNIXAddress
-from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
-
-from recodex_monitor.network.addresses import bound_file, resolve
-from recodex_monitor.settings.endpoints import Address, Endpoint, SocketFile
-from recodex_monitor.settings.schema import Limits
 
 _log = Logger()
 
@@ -147,114 +138,6 @@ class LocalPort(EagerPort):
         """All are TCP's."""
 
 
-class PublicPort(Service):
-    """Listens for browsers while it runs."""
-
-    def __init__(
-        self,
-        address: Endpoint,
-        limits: Limits,
-        factory: IProtocolFactory,
-        reactor: Any,
-        inherited: Iterable[socket.socket] = (),
-    ) -> None:
-        """Make a service that is not listening yet.
-
-        Args:
-            address: where to listen.
-            limits: of the connections.
-            factory: makes the connections' protocols.
-            reactor: waits for them.
-            inherited: listening sockets to take over, which stand for the address where they
-                have its port.
-        """
-        self._address = address
-        self._inherited = tuple(inherited)
-        self._limits = limits
-        self._factory = factory
-        self._reactor = reactor
-        self._ports: list[EagerPort] = []
-        self._files: list[SocketFile] = []
-        self.addresses: list[Endpoint] = []
-
-    def startService(self) -> None:
-        """Listen, on all addresses of a name at the same port.
-
-        Raises:
-            OSError: an address cannot be bound, or its name is not known.
-        """
-        for inherited in self._inherited:
-            self._listen(_bound_to(inherited), inherited)
-        if not self._is_covered():
-            self._listen_anew()
-            if self._inherited:
-                _log.warn("systemd's socket unit has another address than websocket_uri")
-        super().startService()
-
-    def _is_covered(self) -> bool:
-        """Whether sockets that were taken over stand for the address of the settings."""
-        if isinstance(self._address, SocketFile):
-            return str(self._address) in map(str, self.addresses)
-        ports = {address.port for address in self.addresses if isinstance(address, Address)}
-        return bool(ports) and self._address.port in {0, *ports}
-
-    def _listen_anew(self) -> None:
-        if isinstance(self._address, SocketFile):
-            self._listen(self._address)
-            return
-        number = self._address.port
-        for address in resolve(self._address):
-            self._listen(Address(address.host, number))
-            number = number or self._ports[-1].getHost().port
-
-    def _listen(self, address: Endpoint, listening: socket.socket | None = None) -> None:
-        try:
-            if listening is None and isinstance(address, SocketFile):
-                listening = bound_file(address)
-                self._files.append(address)
-            port = self._made_port(address)
-            port.take_over(listening) if listening else port.startListening()
-        except (CannotListenError, OSError) as error:
-            self.stopService()
-            reason: Any = getattr(error, "socketError", error)
-            text = f"cannot listen for browsers on {address}: {reason.strerror}"
-            raise OSError(reason.errno, text) from None
-        self._ports.append(port)
-        if isinstance(address, Address):
-            address = Address(address.host, port.getHost().port)
-        self.addresses.append(address)
-
-    def _made_port(self, address: Endpoint) -> EagerPort:
-        backlog, reactor = self._limits.backlog, self._reactor
-        if isinstance(address, SocketFile):
-            return LocalPort(0, self._factory, backlog, "", reactor)
-        port = EagerPort(address.port, self._factory, backlog, address.host, reactor)
-        port.stall_timeout = self._limits.stall_timeout
-        return port
-
-    def limits_changed(self) -> None:
-        """Listen with what the limits are now; new connections have them."""
-        for port in self._ports:
-            port.stall_timeout = self._limits.stall_timeout
-            port.set_options(port.socket)
-            port.socket.listen(self._limits.backlog)
-
-    def stopService(self) -> defer.Deferred[Any]:
-        """Accept no more connections; who is connected stays."""
-        super().stopService()
-        ports, self._ports = self._ports, []
-        files, self._files = self._files, []
-        for file in files:
-            with suppress(OSError):
-                os.unlink(file.path)
-        return defer.gatherResults([defer.maybeDeferred(port.stopListening) for port in ports])
-
-
 def _unacknowledged(connected: socket.socket) -> int:
     answer = fcntl.ioctl(connected.fileno(), termios.TIOCOUTQ, b"\0" * 4)
     return int(struct.unpack("i", answer)[0])
-
-
-def _bound_to(listening: socket.socket) -> Endpoint:
-    name = listening.getsockname()
-    return SocketFile(name, "unix") if isinstance(name, str) else Address(*name[:2])

@@ -16,8 +16,8 @@ from twisted.python.failure import Failure
 from twisted.web import http
 from zope.interface import implementer
 
-from recodex_monitor.clients.site import read_file
-from recodex_monitor.network.eager import PublicPort
+from recodex_monitor.network.listener import PublicPort
+from recodex_monitor.network.static import read_file
 from recodex_monitor.settings.endpoints import Address, Endpoint
 from recodex_monitor.settings.schema import Limits
 from recodex_monitor.status.access import Access

@@ -16,7 +16,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from recodex_monitor.network.addresses import bound_file
-from recodex_monitor.network.eager import PublicPort
+from recodex_monitor.network.listener import PublicPort
 from recodex_monitor.settings.endpoints import SocketFile
 from recodex_monitor.settings.schema import Limits
 from tests.integration.proxies import Follower, Nginx, NotOk, lines

@@ -9,7 +9,8 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from recodex_monitor.network.eager import NOT_SENT, PublicPort
+from recodex_monitor.network.eager import NOT_SENT
+from recodex_monitor.network.listener import PublicPort
 from recodex_monitor.settings.endpoints import Address
 from recodex_monitor.settings.schema import Limits
 from recodex_monitor.system import systemd
