@@ -34,7 +34,7 @@ from recodex_monitor.timing.clock import TICK, LoopClock
 
 if TYPE_CHECKING:
     from recodex_monitor.network import tls
-    from recodex_monitor.status import inspection, metrics, site
+    from recodex_monitor.status import inspection, metrics, service, site
 
 
 _log = Logger()
@@ -121,10 +121,10 @@ class Monitor(Service):
         ticks.clock = self._reactor
         return ticks
 
-    def _make_status_page(self, settings: schema.Settings) -> "site.StatusService | None":
+    def _make_status_page(self, settings: schema.Settings) -> "service.StatusService | None":
         if settings.status_uri is None:
             return None
-        from recodex_monitor.status import inspection, metrics, site
+        from recodex_monitor.status import inspection, metrics, service, site
 
         looking = self._view = inspection.View(
             self._hub,
@@ -135,7 +135,7 @@ class Monitor(Service):
             show_addresses=settings.show_addresses,
         )
         numbers = metrics.Metrics(looking, __version__)
-        hosts = site.names_of(settings.status_uri, settings.status_hosts)
+        hosts = service.names_of(settings.status_uri, settings.status_hosts)
         access = Access(hosts, settings.status_token)
         page = site.Status(looking, access, self._unready, _scraped(numbers))
 
@@ -143,7 +143,7 @@ class Monitor(Service):
             numbers.lag.observe(max(0, lag))
             self._hub.on_delivered = numbers.delay.observe
 
-        return site.StatusService(settings.status_uri, page, looking, self._reactor, lagged)
+        return service.StatusService(settings.status_uri, page, looking, self._reactor, lagged)
 
     def _unready(self) -> list[str]:
         """Why students cannot be served."""

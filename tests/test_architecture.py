@@ -40,15 +40,16 @@ BELOW = {
     "broker.peers": "",
     "status.diagnosis": "",
     "status.access": "",
+    "status.tally": "channels.channel",
     "status.inspection": (
         "broker.peers channels.channel channels.counters channels.frames channels.hub "
-        "clients.connections status.diagnosis timing.clock"
+        "clients.connections status.diagnosis status.tally system.process timing.clock"
     ),
     "status.metrics": "status.inspection",
     "network.static": "",
-    "status.site": (
-        "network.listener network.static settings.endpoints settings.schema status.access "
-        "status.inspection timing.throttle"
+    "status.site": "network.static status.access status.inspection timing.throttle",
+    "status.service": (
+        "network.listener settings.endpoints settings.schema status.inspection status.site"
     ),
     "tools.status": (
         "settings.endpoints settings.parsing settings.schema status.diagnosis tools.progress"
@@ -101,8 +102,8 @@ BELOW = {
         "broker.sockets broker.zap channels.hub channels.message clients.connections "
         "clients.detection history.database history.journal network.listener network.tls "
         "settings.endpoints settings.export settings.parsing settings.reload settings.schema "
-        "status.access status.inspection status.metrics status.site system.log system.process "
-        "system.systemd timing.clock"
+        "status.access status.inspection status.metrics status.service status.site system.log "
+        "system.process system.systemd timing.clock"
     ),
     "tap": "monitor settings.schema",
     "tools.jobs": "",

@@ -4,11 +4,9 @@ All that it tells is made of plain values, as JSON has them. Times are seconds o
 """
 
 import json
-import os
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
@@ -19,6 +17,8 @@ from recodex_monitor.channels.frames import spans
 from recodex_monitor.channels.hub import Hub
 from recodex_monitor.clients.connections import Reception
 from recodex_monitor.status import diagnosis
+from recodex_monitor.status.tally import TALLIED, Tally, count
+from recodex_monitor.system.process import memory, open_files
 from recodex_monitor.timing.clock import Clock
 
 SAMPLE = 10.0
@@ -38,15 +38,6 @@ MESSAGES = 500
 
 FOLLOWERS = 100
 """Followers of a channel that are shown."""
-
-TALLIED = 2**20
-"""Bytes of logs in which tasks are counted for one list, which takes some 8 ms."""
-
-_ABORTED = b'{"command": "ABORTED"'
-_STATES = {
-    state: b'"task_state": "%b"}' % state.upper().encode()
-    for state in ("completed", "failed", "skipped")
-}
 
 
 class BrokerSide(Protocol):
@@ -77,25 +68,6 @@ class Totals(NamedTuple):
     followers: int
     slow: int
     refused: Mapping[str, int]
-
-
-@dataclass
-class Tally:
-    """Tasks of a job's attempt, counted up to a position of its log."""
-
-    position: int = 0
-    attempts: int = 1
-    tasks: Counter[str] = field(default_factory=Counter)
-
-    def feed(self, frames: bytes) -> None:
-        """Count what stands in the next whole frames."""
-        self.position += len(frames)
-        if aborted := frames.count(_ABORTED):
-            self.attempts += aborted
-            self.tasks.clear()
-            frames = frames[frames.rfind(_ABORTED) :]
-        for state, text in _STATES.items():
-            self.tasks[state] += frames.count(text)
 
 
 class View:
@@ -251,7 +223,7 @@ class View:
         budget = TALLIED
         for channel in shown:
             tally = self._tallies[channel.epoch] = known.get(channel.epoch) or Tally()
-            budget = _count(tally, channel, budget)
+            budget = count(tally, channel, budget)
         return [self._row(channel, self._tallies[channel.epoch]) for channel in shown]
 
     def _row(self, channel: Channel, tally: Tally) -> dict[str, Any]:
@@ -270,7 +242,7 @@ class View:
         """All about one channel, whether it exists or not."""
         channel = self.hub.channels.get(channel_id) or Channel(channel_id)
         tally = self._tallies.get(channel.epoch) or Tally()
-        _count(tally, channel, TALLIED)
+        count(tally, channel, TALLIED)
         job, broker = self._job(channel), self._broker()
         hints = diagnosis.hints(job, broker, self.refused())
         return {
@@ -380,32 +352,9 @@ def _is_slow(subscription: Subscription) -> bool:
     return subscription.waits and subscription.behind > 0
 
 
-def _count(tally: Tally, channel: Channel, budget: int) -> int:
-    """Count on in a log, for so many bytes about; returns how many are left."""
-    if tally.position < len(channel.log) and budget > 0:
-        for piece, _ in channel.pieces(tally.position):
-            tally.feed(piece)
-            budget -= len(piece)
-            if budget <= 0:
-                break
-    return budget
-
-
 def _last_text(channel: Channel) -> str:
     """The last message in short."""
     if not channel.count:
         return ""
     *_, last = spans(channel.log, channel.position(channel.count - 1))
     return " ".join(str(value)[:80] for value in json.loads(channel.log[last]).values())
-
-
-def memory() -> int:
-    """Bytes of memory that the process takes."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def open_files() -> int:
-    """Files that the process has open."""
-    # Newer kernels tell without making a list, which takes 5 ms at 10,000 connections.
-    return os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd"))

@@ -1,6 +1,7 @@
 """What a monitor asks of its process: a light loop, short collections, enough open files."""
 
 import gc
+import os
 import resource
 from select import EPOLLIN
 from typing import Any
@@ -70,3 +71,15 @@ def allow_open_files(wanted: int) -> None:
             hard=hard,
             wanted=wanted,
         )
+
+
+def memory() -> int:
+    """Bytes of memory that the process takes."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_files() -> int:
+    """Files that the process has open."""
+    # Newer kernels tell without making a list, which takes 5 ms at 10,000 connections.
+    return os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd"))

@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from recodex_monitor.broker.peers import Peers
 from recodex_monitor.channels.channel import Channel, End
 from recodex_monitor.status import inspection
-from recodex_monitor.status.inspection import MESSAGES, ROWS, SAMPLE, SAMPLES, Tally, View
+from recodex_monitor.status.inspection import MESSAGES, ROWS, SAMPLE, SAMPLES, View
+from recodex_monitor.status.tally import Tally
 from tests.support.clients import Browser, message, service
 
 WALL = 1_000_000.0
