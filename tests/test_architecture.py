@@ -61,15 +61,18 @@ BELOW = {
     ),
     "network.eager": "",
     "network.listener": "network.addresses network.eager settings.endpoints settings.schema",
-    "clients.websocket_base": "channels.frames clients.admission clients.fast_path",
+    "clients.close_codes": "",
+    "clients.websocket_base": (
+        "channels.frames clients.admission clients.close_codes clients.fast_path"
+    ),
     "clients.connections": (
         "clients.admission settings.schema timing.clock timing.slices timing.throttle "
         "timing.timeouts"
     ),
     "clients.websocket": (
-        "channels.channel channels.counters channels.frames channels.hub clients.connections "
-        "clients.delivery clients.encoding clients.fast_path clients.websocket_base "
-        "settings.schema timing.clock timing.slices timing.timeouts"
+        "channels.channel channels.counters channels.frames channels.hub clients.close_codes "
+        "clients.connections clients.delivery clients.encoding clients.fast_path "
+        "clients.websocket_base settings.schema timing.clock timing.slices timing.timeouts"
     ),
     "clients.streams": (
         "channels.hub clients.delivery clients.encoding settings.schema timing.clock "

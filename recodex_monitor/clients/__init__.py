@@ -4,7 +4,8 @@
 ``admission`` decides which clients are admitted.
 
 WebSocket: ``fast_path`` answers the handshakes of ordinary browsers, ``websocket_base`` leaves
-all others to Autobahn, ``websocket`` is the connection that follows a channel.
+all others to Autobahn, ``websocket`` is the connection that follows a channel. ``close_codes`` has
+the codes with which such connections end.
 
 Plain HTTP: ``site`` answers a request with a file of ``static`` or a channel, which ``streams``
 sends as events, as a list, or when there is something new.

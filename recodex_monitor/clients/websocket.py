@@ -16,11 +16,20 @@ from recodex_monitor.channels.channel import Subscription
 from recodex_monitor.channels.counters import close_code
 from recodex_monitor.channels.frames import text_frame
 from recodex_monitor.channels.hub import Hub, NoRoom
+from recodex_monitor.clients.close_codes import (
+    INTERNAL_ERROR,
+    NORMAL,
+    POLICY,
+    RESTART,
+    TOO_BIG,
+    TRY_LATER,
+    UNSUPPORTED,
+)
 from recodex_monitor.clients.connections import Reception
 from recodex_monitor.clients.delivery import Delivery, ResumableDelivery
 from recodex_monitor.clients.encoding import FRAMES, text_of
 from recodex_monitor.clients.fast_path import resume_point
-from recodex_monitor.clients.websocket_base import NORMAL, LeanServerProtocol, lean_class
+from recodex_monitor.clients.websocket_base import LeanServerProtocol, lean_class
 from recodex_monitor.settings.schema import Limits
 from recodex_monitor.timing.clock import Clock
 from recodex_monitor.timing.slices import Turns
@@ -28,12 +37,6 @@ from recodex_monitor.timing.timeouts import Deadlines
 
 _log = Logger()
 
-UNSUPPORTED = 1003
-POLICY = 1008
-TOO_BIG = 1009
-INTERNAL_ERROR = 1011
-RESTART = 1012
-TRY_LATER = 1013
 
 _OPTIONS = {
     "webStatus": False,

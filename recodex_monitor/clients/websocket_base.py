@@ -14,11 +14,11 @@ from autobahn.websocket.utf8validator import Utf8Validator
 
 from recodex_monitor.channels.frames import CLOSE, PONG, TEXT, lone_frame
 from recodex_monitor.clients.admission import RETRY_AFTER, Refused
+from recodex_monitor.clients.close_codes import NORMAL
 from recodex_monitor.clients.fast_path import Handshake, ordinary
 
 Headers = list[tuple[str, str]]
 
-NORMAL = 1000
 
 _KEPT = ("connected", "transport", "state")
 
