@@ -1,4 +1,4 @@
-"""The whole monitor as one service: its assembly, its start, its stop, and its reload."""
+"""The whole monitor as one service: its start, its stop, and its reload."""
 
 import os
 import signal
@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.internet import TimerService
 from twisted.application.service import Service
 from twisted.internet import defer, threads
-from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
 from recodex_monitor import __version__
+from recodex_monitor.assembly import bounds, call_all, scraped, secured, shown
 from recodex_monitor.broker.sockets import BrokerService, Publish
 from recodex_monitor.broker.zap import make_guard
-from recodex_monitor.channels.hub import Bounds, Hub
+from recodex_monitor.channels.hub import Hub
 from recodex_monitor.channels.message import Message
 from recodex_monitor.clients.connections import SPARE_FILES
 from recodex_monitor.clients.detection import Front
 from recodex_monitor.history.database import HistoryError
 from recodex_monitor.history.journal import Journal
 from recodex_monitor.network.listener import PublicPort
-from recodex_monitor.settings import export, parsing, reload, schema
+from recodex_monitor.settings import parsing, reload, schema
 from recodex_monitor.settings.endpoints import Endpoint
 from recodex_monitor.status.access import Access
 from recodex_monitor.system import process, systemd
@@ -33,8 +33,7 @@ from recodex_monitor.system.log import Log
 from recodex_monitor.timing.clock import TICK, LoopClock
 
 if TYPE_CHECKING:
-    from recodex_monitor.network import tls
-    from recodex_monitor.status import inspection, metrics, service, site
+    from recodex_monitor.status import inspection, service
 
 
 _log = Logger()
@@ -89,7 +88,7 @@ class Monitor(Service):
         self._limits = limits = replace(settings.limits)
         self._clock = LoopClock(reactor)
         self._journal = self._make_journal(settings.history)
-        self._hub = Hub(self._clock, _bounds(settings), self._journal)
+        self._hub = Hub(self._clock, bounds(settings), self._journal)
         on_exit = self._exit if settings.zeromq.allow_exit else None
         self._front = front = Front(self._hub, limits, self._clock)
         self._reception = front.reception
@@ -101,7 +100,7 @@ class Monitor(Service):
             self._clock.seconds,
             make_guard(settings.zeromq, self._clock.seconds),
         )
-        self._certificate, factory = _secured(settings.websocket_tls, front, reactor)
+        self._certificate, factory = secured(settings.websocket_tls, front, reactor)
         self._port = PublicPort(
             settings.websocket_uri, limits, factory, reactor, systemd.inherited_sockets()
         )
@@ -117,7 +116,7 @@ class Monitor(Service):
             sweeps.append(self._journal.tick)
         if self._certificate is not None:
             sweeps.append(self._certificate.look)
-        ticks = TimerService(TICK, _contained, *sweeps)
+        ticks = TimerService(TICK, call_all, *sweeps)
         ticks.clock = self._reactor
         return ticks
 
@@ -131,13 +130,13 @@ class Monitor(Service):
             self._reception,
             self._broker,
             self._clock,
-            settings=_shown(settings),
+            settings=shown(settings),
             show_addresses=settings.show_addresses,
         )
         numbers = metrics.Metrics(looking, __version__)
         hosts = service.names_of(settings.status_uri, settings.status_hosts)
         access = Access(hosts, settings.status_token)
-        page = site.Status(looking, access, self._unready, _scraped(numbers))
+        page = site.Status(looking, access, self._unready, scraped(numbers))
 
         def lagged(lag: float) -> None:
             numbers.lag.observe(max(0, lag))
@@ -269,13 +268,13 @@ class Monitor(Service):
         self._settings = settings
         for one in fields(settings.limits):
             setattr(self._limits, one.name, getattr(settings.limits, one.name))
-        self._hub.bounds = _bounds(settings)
+        self._hub.bounds = bounds(settings)
         self._broker.publish_by(self._choose_publish())
         self._front.subscribers.limits_changed()
         self._port.limits_changed()
         process.allow_open_files(2 * self._limits.max_connections + SPARE_FILES)
         if self._view is not None:
-            self._view.settings = _shown(settings)
+            self._view.settings = shown(settings)
 
     def _status(self) -> str:
         channels = self._hub.channels.values()
@@ -295,50 +294,6 @@ class Monitor(Service):
     def _exit(self) -> None:
         _log.warn("the broker asked the monitor to exit")
         self._reactor.callLater(0, self._reactor.stop)
-
-
-def _bounds(settings: schema.Settings) -> Bounds:
-    channels, limits = settings.channels, settings.limits
-    return Bounds(
-        retention=channels.retention,
-        failed_grace=channels.failed_grace,
-        idle_timeout=channels.idle_timeout,
-        max_channels=limits.max_channels,
-        max_channel_messages=limits.max_channel_messages,
-        max_channel_bytes=limits.max_channel_bytes,
-        max_history_bytes=limits.max_history_bytes,
-    )
-
-
-def _secured(
-    settings: schema.Tls, front: Front, reactor: Any
-) -> "tuple[tls.Certificate | None, IProtocolFactory]":
-    """What makes the public port's connections: with TLS where it is configured."""
-    if settings == schema.Tls():
-        return None, front
-    from recodex_monitor.network import tls
-
-    certificate = tls.Certificate(settings, reactor.seconds)
-    return certificate, tls.SecureFactory(certificate, front, reactor)
-
-
-def _shown(settings: schema.Settings) -> dict[str, Any]:
-    return {"version": __version__, **export.shown(settings)}
-
-
-def _scraped(numbers: "metrics.Metrics") -> "Callable[[], site.Answer]":
-    from recodex_monitor.status.site import Answer
-
-    return lambda: Answer(200, numbers.text(), numbers.content_type)
-
-
-def _contained(*sweeps: Callable[[], None]) -> None:
-    """Call all; a TimerService calls no more after an exception."""
-    for sweep in sweeps:
-        try:
-            sweep()
-        except Exception:
-            _log.failure("a sweep failed")
 
 
 def _listed(addresses: Iterable[Endpoint]) -> str:

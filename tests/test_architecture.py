@@ -101,11 +101,15 @@ BELOW = {
     ),
     "settings.reload": "settings.export settings.parsing settings.schema",
     "broker.zap": "settings.endpoints settings.schema timing.throttle",
+    "assembly": (
+        "channels.hub clients.detection network.tls settings.export settings.schema "
+        "status.metrics status.site"
+    ),
     "monitor": (
-        "broker.sockets broker.zap channels.hub channels.message clients.connections "
-        "clients.detection history.database history.journal network.listener network.tls "
-        "settings.endpoints settings.export settings.parsing settings.reload settings.schema "
-        "status.access status.inspection status.metrics status.service status.site system.log "
+        "assembly broker.sockets broker.zap channels.hub channels.message clients.connections "
+        "clients.detection history.database history.journal network.listener "
+        "settings.endpoints settings.parsing settings.reload settings.schema status.access "
+        "status.inspection status.metrics status.service status.site system.log "
         "system.process system.systemd timing.clock"
     ),
     "tap": "monitor settings.schema",
