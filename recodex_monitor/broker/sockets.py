@@ -5,7 +5,6 @@ must not have a reactor may import this module.
 """
 
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +19,7 @@ from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
 from zmq.backend import zmq_poll
 
 from recodex_monitor.broker import zap
-from recodex_monitor.broker.draining import IPC, accepted, hung_up
+from recodex_monitor.broker.draining import IPC, drain
 from recodex_monitor.broker.peers import Peers
 from recodex_monitor.broker.zap import Guard
 from recodex_monitor.channels.message import MalformedMessage, Message, parse
@@ -34,19 +33,8 @@ _log = Logger()
 IDENTITY = b"recodex-monitor"
 """The name by which the broker addresses the monitor."""
 
-DRAIN_PAUSE = 0.05
-"""Seconds without a message after which ZeroMQ's own thread has handed over what had come."""
-
-DRAIN_TIMEOUT = 1.0
-"""Seconds after which a stop waits no longer for a peer that does not hang up."""
-
 # As plain numbers, since operations on pyzmq's enumerations take a microsecond each.
 _NOBLOCK, _POLLIN = int(zmq.NOBLOCK), int(zmq.POLLIN)
-
-_NO_LIMIT = 2**31 - 1
-
-_STEP = 0.01
-"""Seconds in which ZeroMQ's thread has answered to us."""
 
 EXIT = parse([b"0", b"exit"])
 """The message that ends a monitor whose settings allow it."""
@@ -131,56 +119,6 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
     def _protect(self, domain: bytes) -> None:
         if self._guard is not None:
             self._guard.protect(self.socket, domain)
-
-    def drain(self, ended: Callable[[], int]) -> None:
-        """Read all that the broker has sent, and let it send no more.
-
-        To unbind alone would cut its connection, and lose what is on the way. Once we have closed
-        our side of it, the broker hangs up behind what it has sent, and keeps what it has to say
-        for the next monitor. Blocks for little more than DRAIN_TIMEOUT, whatever a peer does.
-
-        Args:
-            ended: tells of how many connections ZeroMQ has told so far that they have ended.
-        """
-        deadline = time.monotonic() + DRAIN_TIMEOUT
-        peers = list(accepted([each.address for each in self.endpoints]))
-        # A connection that ZeroMQ does not read since too much waits here would end unread, and
-        # the broker go on by another.
-        if peers and self._reads_up(ended, deadline):
-            self.socket.set(zmq.RCVHWM, _NO_LIMIT)
-        for peer in peers:
-            with suppress(OSError):
-                peer.shutdown(socket.SHUT_WR)
-        while not all(map(hung_up, peers)) and time.monotonic() < deadline:
-            self.socket.poll(1, zmq.POLLIN)
-            self.read_turn()
-        for endpoint in self.endpoints:
-            self.socket.unbind(endpoint.address)
-        while self.socket.poll(DRAIN_PAUSE * 1000, zmq.POLLIN):
-            self.read_turn()
-        for peer in peers:
-            peer.close()
-
-    def _reads_up(self, ended: Callable[[], int], deadline: float) -> bool:
-        """Read all, until ZeroMQ knows no connection that has ended; False if it takes too long.
-
-        It would tell each of a new limit, also one of which its thread has freed its half since,
-        and that crashes the thread (libzmq 4.3.5). The two halves part in two steps.
-        """
-        known = -1
-        while known != ended() and time.monotonic() < deadline:
-            known = ended()
-            for _ in range(2):
-                self._read_all(time.monotonic() + _STEP, deadline)
-        return known == ended()
-
-    def _read_all(self, least: float, most: float) -> None:
-        """Read until nothing is left, at least and at most until these times."""
-        while (count := self.read_turn()) or time.monotonic() < least:
-            if time.monotonic() > most:
-                return
-            if not count:
-                time.sleep(_STEP / 10)
 
     def doRead(self) -> None:
         """Called when ZeroMQ may have something: reads and publishes a turn's messages.
@@ -365,7 +303,7 @@ class BrokerService(Service):
         """Take in what ZeroMQ still holds for us, then close the socket."""
         super().stopService()
         if self._connection is not None:
-            self._connection.drain(self._ended)
+            drain(self._connection, self._ended)
         self._close()
 
     def publish_by(self, publish: Publish) -> None:
