@@ -16,7 +16,8 @@ from twisted.python.components import Componentized
 
 from recodex_monitor import __version__
 from recodex_monitor.assembly import bounds, call_all, scraped, secured, shown
-from recodex_monitor.broker.sockets import BrokerService, Publish
+from recodex_monitor.broker.service import BrokerService
+from recodex_monitor.broker.sockets import Publish
 from recodex_monitor.broker.zap import make_guard
 from recodex_monitor.channels.hub import Hub
 from recodex_monitor.channels.message import Message

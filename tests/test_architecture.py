@@ -59,6 +59,10 @@ BELOW = {
         "broker.draining broker.peers broker.zap channels.message network.addresses "
         "settings.endpoints settings.schema timing.throttle"
     ),
+    "broker.service": (
+        "broker.draining broker.peers broker.sockets broker.zap network.addresses "
+        "settings.endpoints settings.schema"
+    ),
     "network.eager": "",
     "network.listener": "network.addresses network.eager settings.endpoints settings.schema",
     "clients.close_codes": "",
@@ -106,10 +110,10 @@ BELOW = {
         "status.metrics status.site"
     ),
     "monitor": (
-        "assembly broker.sockets broker.zap channels.hub channels.message clients.connections "
-        "clients.detection history.database history.journal network.listener "
-        "settings.endpoints settings.parsing settings.reload settings.schema status.access "
-        "status.inspection status.metrics status.service status.site system.log "
+        "assembly broker.service broker.sockets broker.zap channels.hub channels.message "
+        "clients.connections clients.detection history.database history.journal "
+        "network.listener settings.endpoints settings.parsing settings.reload settings.schema "
+        "status.access status.inspection status.metrics status.service status.site system.log "
         "system.process system.systemd timing.clock"
     ),
     "tap": "monitor settings.schema",

@@ -5,26 +5,23 @@ must not have a reactor may import this module.
 """
 
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from struct import unpack
 from typing import Protocol
 
 import zmq
-from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
 from zmq.backend import zmq_poll
 
 from recodex_monitor.broker import zap
-from recodex_monitor.broker.draining import IPC, drain
+from recodex_monitor.broker.draining import IPC
 from recodex_monitor.broker.peers import Peers
 from recodex_monitor.broker.zap import Guard
 from recodex_monitor.channels.message import MalformedMessage, Message, parse
-from recodex_monitor.network.addresses import FILE_MODE, clear, resolve
-from recodex_monitor.settings.endpoints import Address, Endpoint, SocketFile
+from recodex_monitor.network.addresses import FILE_MODE, clear
+from recodex_monitor.settings.endpoints import Address, SocketFile
 from recodex_monitor.settings.schema import Limits
 from recodex_monitor.timing.throttle import Dropped
 
@@ -249,102 +246,35 @@ class Questions(ZmqConnection):  # type: ignore[misc]
         self.send(answer)
 
 
-class BrokerService(Service):
-    """Binds the broker's socket while it runs."""
+class Sockets:
+    """All sockets of the broker's side, in one ZeroMQ context.
+
+    Attributes:
+        connection: the broker's messages; not yet bound.
+    """
 
     def __init__(
         self,
-        address: Endpoint,
         limits: Limits,
         publish: Publish,
-        on_exit: Callable[[], None] | None = None,
-        now: Callable[[], float] = time.monotonic,
-        guard: Guard | None = None,
+        on_exit: Callable[[], None] | None,
+        guard: Guard | None,
+        peers: Peers,
     ) -> None:
-        """Make a service that is not listening yet; for the arguments see BrokerConnection."""
-        self._address = address
-        self._limits = limits
-        self._publish = publish
-        self._on_exit = on_exit
-        self._guard = guard
-        self._factory: ZmqFactory | None = None
-        self._connection: BrokerConnection | None = None
-        self._events: PeerEvents | None = None
-        self.peers = Peers(now)
-        self.dropped: Mapping[str, int] = {}
-        """Messages that could not be read, by reason."""
-        self.addresses: list[Endpoint] = []
-
-    def startService(self) -> None:
-        """Bind the socket.
-
-        Raises:
-            OSError: the address cannot be bound, or its name is not known.
-        """
-        address = self._address
-        addresses = [address] if isinstance(address, SocketFile) else resolve(address)
+        """Make them; for the arguments see BrokerConnection and PeerEvents."""
         self._factory = ZmqFactory()
         # The factory shuts it down. It has to be there before the first connection.
-        if self._guard is not None:
-            Questions(self._factory, self._guard)
-        self._connection = BrokerConnection(
-            self._factory, self._limits, self._publish, self._on_exit, self._guard
-        )
-        self.dropped = self._connection.dropped.counts
-        self._events = PeerEvents(self._factory, self._connection, self.peers)
-        try:
-            self.addresses = _bind_all(self._connection, addresses)
-        except OSError:
-            self._close()
-            raise
-        super().startService()
+        if guard is not None:
+            Questions(self._factory, guard)
+        self.connection = BrokerConnection(self._factory, limits, publish, on_exit, guard)
+        self._events = PeerEvents(self._factory, self.connection, peers)
 
-    def stopService(self) -> None:
-        """Take in what ZeroMQ still holds for us, then close the socket."""
-        super().stopService()
-        if self._connection is not None:
-            drain(self._connection, self._ended)
-        self._close()
+    def read_events(self) -> None:
+        """Read now what ZeroMQ has told of connections."""
+        self._events.doRead()
 
-    def publish_by(self, publish: Publish) -> None:
-        """Have messages published by another function from now on."""
-        self._publish = publish
-        if self._connection is not None:
-            self._connection.publish = publish
-
-    def _ended(self) -> int:
-        if self._events is not None:
-            self._events.doRead()
-        return self.peers.count - self.peers.connected
-
-    def _close(self) -> None:
-        if self._events is not None:
-            self._events.shutdown()
-        # Without the connection the context's end would wait for ever for its socket.
-        if self._factory is not None:
-            self._factory.shutdown()
-        self._factory = self._connection = self._events = None
-        # ZeroMQ leaves its files behind.
-        for file in self.addresses:
-            if isinstance(file, SocketFile):
-                with suppress(OSError):
-                    os.unlink(file.path)
-        self.addresses = []
-
-
-def _bind_all(connection: BrokerConnection, endpoints: Sequence[Endpoint]) -> list[Endpoint]:
-    """Bind to all endpoints, all at the same port where the system picks it."""
-    bound: list[Endpoint] = []
-    picked = 0
-    for endpoint in endpoints:
-        try:
-            if isinstance(endpoint, SocketFile):
-                connection.bind_file(endpoint)
-            else:
-                endpoint = connection.bind(Address(endpoint.host, endpoint.port or picked))
-                picked = endpoint.port
-        except (zmq.ZMQError, OSError) as error:
-            text = f"cannot listen for the broker on {endpoint}: {os.strerror(error.errno or 0)}"
-            raise OSError(error.errno, text) from None
-        bound.append(endpoint)
-    return bound
+    def close(self) -> None:
+        """Close all of them, without reading what is left."""
+        self._events.shutdown()
+        # Closes its sockets first: the end of a context waits for its last socket.
+        self._factory.shutdown()

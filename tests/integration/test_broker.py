@@ -12,7 +12,7 @@ import zmq.auth
 from twisted.internet import reactor, task
 from twisted.trial.unittest import TestCase
 
-from recodex_monitor.broker.sockets import BrokerService
+from recodex_monitor.broker.service import BrokerService
 from recodex_monitor.broker.zap import Guard
 from recodex_monitor.channels.message import Message
 from recodex_monitor.settings.endpoints import Address, Endpoint, SocketFile
