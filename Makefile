@@ -3,111 +3,87 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: run test lint build bench bench-quick faults soak install deb rpm copy packages-test \
-	clean
+# `make install` reads these; install/install.sh says what they are for.
+export DESTDIR PREFIX SYSCONFDIR UNITDIR PYTHON PURE
 
-run: $(VENV)/ready
+.PHONY: help run run-cluster unit test node wstest lint lint-pages format hooks build bench bench-quick bench-cluster faults soak \
+	install uninstall deb rpm packages-test container-test clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: $(VENV)/ready  ## Run a monitor with jobs that are played, and show it in a browser
 	@$(BIN)/recodex-monitor demo
 
-test: $(VENV)/ready
-	$(BIN)/python -m twisted.trial tests
+run-cluster: $(VENV)/ready  ## Run three nodes with an engine of their own; k kills the one that owns
+	@$(BIN)/recodex-monitor demo --nodes 3
 
-lint: $(VENV)/ready-dev
+unit: $(VENV)/ready  ## Run the unit tests
+	$(BIN)/python -m tests unit
+
+test: $(VENV)/ready  ## Run all tests; those that need more programs than Python are skipped
+	$(BIN)/python -m tests
+
+node: tests/node_modules/ready  ## Install Node.js packages whose tests are skipped without them
+
+wstest: $(VENV)/wstest/ready  ## Install Autobahn's test suite, if there is a Python 2.7 for it
+
+lint: $(VENV)/ready-dev  ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-build: $(VENV)/ready-dev
-	rm -rf build dist
-	$(BIN)/python -m build --outdir dist .
+lint-pages: tests/node_modules/ready  ## Check the pages, their scripts and style sheets; needs Java
+	tests/pages/lint.sh
 
-# The benchmark's load generator is C: it needs cc and libzmq's headers, and says so.
-bench: $(VENV)/ready
-	$(BIN)/python -m benchmarks
+format: $(VENV)/ready-dev  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
-bench-quick: $(VENV)/ready
-	$(BIN)/python -m benchmarks --quick
+hooks: $(VENV)/ready-dev  ## Check style, types and unit tests before every commit
+	$(BIN)/pre-commit install
 
-faults: $(VENV)/ready
+faults: $(VENV)/ready wstest  ## Play all faults in full against real monitors (see docs/reliability.md)
 	$(BIN)/python -m tests.faults
 
-soak: $(VENV)/ready
+soak: $(VENV)/ready  ## Play faults on one monitor for ten minutes, then at random on a cluster
 	$(BIN)/python -m tests.faults --soak
+	$(BIN)/python -m tests.faults --soak --cluster
 
-# Installs the monitor with all that it needs in a private environment, and its units; as root,
-# install/postinst then makes its user and folders. Packages are made by it too: with PURE=1 it
-# leaves compiled code to the distribution.
-PREFIX ?= /usr
-SYSCONFDIR ?= /etc
-UNITDIR ?= $(SYSCONFDIR)/systemd/system
-PURE ?=
-LIB = $(PREFIX)/lib/recodex-monitor
-CONFIG = $(SYSCONFDIR)/recodex/monitor/config.yml
-INTERPRETER = $(shell $(PYTHON) -c 'import sys; print(sys.executable)')
+# The benchmark's load generator is C: it needs cc and libzmq's headers, and says so.
+bench: $(VENV)/ready  ## Measure speed in full (see docs/performance.md)
+	$(BIN)/python -m benchmarks
 
-install:
-	rm -rf $(DESTDIR)$(LIB)
-	$(PYTHON) -m pip install --quiet --no-deps --no-compile --target $(DESTDIR)$(LIB) \
-		--root-user-action ignore -r install/requirements-$(if $(PURE),bundled,private-environment).txt
-	rm -rf $(DESTDIR)$(LIB)/bin
-	find $(DESTDIR)$(LIB) -depth -type d '(' -name test -o -name tests ')' -exec rm -r {} +
-	$(if $(PURE),find $(DESTDIR)$(LIB) -name '*.so' -delete)
-	# Debian's zope is an ordinary package: only another one can come before it.
-	touch $(DESTDIR)$(LIB)/zope/__init__.py
-	cp -r recodex_monitor $(DESTDIR)$(LIB)
-	find $(DESTDIR)$(LIB) -depth -name __pycache__ -exec rm -r {} +
-	$(if $(PURE),,$(PYTHON) -m compileall -q -s '$(DESTDIR)' -p / $(DESTDIR)$(LIB))
-	install -d $(DESTDIR)$(PREFIX)/bin
-	sed 's|^#!/usr/bin/python3|#!$(INTERPRETER)|' \
-		install/recodex-monitor > $(DESTDIR)$(PREFIX)/bin/recodex-monitor
-	chmod 755 $(DESTDIR)$(PREFIX)/bin/recodex-monitor
-	install -D -m 644 -t $(DESTDIR)$(UNITDIR) install/recodex-monitor.socket
-	sed 's|/usr/bin/|$(PREFIX)/bin/|; s|/etc/recodex|$(SYSCONFDIR)/recodex|' \
-		install/recodex-monitor.service > $(DESTDIR)$(UNITDIR)/recodex-monitor.service
-	install -D -m 644 install/sysusers.conf \
-		$(DESTDIR)$(PREFIX)/lib/sysusers.d/recodex-monitor.conf
-	install -D -m 644 install/tmpfiles.conf \
-		$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/recodex-monitor.conf
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/recodex-monitor \
-		install/alerts.yml install/grafana-dashboard.json install/supervisor.conf
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/recodex-monitor/proxy install/proxy/*
-	test -e $(DESTDIR)$(CONFIG) || install -D -m 644 install/config.yml $(DESTDIR)$(CONFIG)
+bench-quick: $(VENV)/ready  ## Measure speed in a few minutes
+	$(BIN)/python -m benchmarks --quick
 
-# Packages are built in a copy of the tree, and go to dist/. They need the tools of Debian's
-# debhelper, dh-python and rpm.
-VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' recodex_monitor/__init__.py)
-SOURCES = LICENSE Makefile NEWS.md README.md docs install recodex_monitor
-COPY = build/recodex-monitor-$(VERSION)
+bench-cluster: $(VENV)/ready  ## Measure nodes that share an engine beside one alone (see docs/cluster.md)
+	$(BIN)/python -m benchmarks --cluster
 
-deb: copy
-	mv $(COPY)/install/debian $(COPY)/debian
-	printf '%s\n\n  * See NEWS.md.\n\n -- %s  %s\n' \
-		'recodex-monitor ($(VERSION)) unstable; urgency=medium' \
-		"$$(sed -n 's/^Maintainer: //p' $(COPY)/debian/control)" "$$(date -R)" \
-		> $(COPY)/debian/changelog
-	cd $(COPY) && dpkg-buildpackage --build=binary --no-sign
-	mkdir -p dist
-	mv build/recodex-monitor_$(VERSION)_all.deb dist
+build: $(VENV)/ready-dev  ## Build the wheel and the sdist into dist/
+	rm -rf build/lib build/bdist.* dist/*.whl dist/*.tar.gz
+	$(BIN)/python -m build --outdir dist .
 
-rpm: copy
-	tar -C build -czf build/recodex-monitor-$(VERSION).tar.gz recodex-monitor-$(VERSION)
-	rpmbuild -bb --define 'monitor_version $(VERSION)' --define '_sourcedir $(CURDIR)/build' \
-		--define '_topdir $(CURDIR)/build/rpm' install/recodex-monitor.spec
-	mkdir -p dist
-	mv build/rpm/RPMS/noarch/recodex-monitor-$(VERSION)-1.noarch.rpm dist
+deb:  ## Build the DEB into dist/
+	install/build-deb.sh
 
-# Installs what `make deb rpm` has made into a Debian that it boots: needs root.
-packages-test: $(VENV)/ready
+rpm:  ## Build the RPM into dist/
+	install/build-rpm.sh
+
+install:  ## Install into the system with a private environment
+	install/install.sh
+
+uninstall:  ## Remove what `make install` has installed
+	install/uninstall.sh
+
+packages-test: $(VENV)/ready  ## Install dist's DEB and RPM into a Debian that it boots; needs root
 	$(BIN)/python -m tests.packages
 
-copy:
-	rm -rf $(COPY)
-	mkdir -p $(COPY)
-	cp -r $(SOURCES) $(COPY)
-	find $(COPY) -depth -name __pycache__ -exec rm -r {} +
+container-test: $(VENV)/ready  ## Build the container and run compose.yml's services; needs root
+	$(BIN)/python -m tests.containers
 
-clean:
-	rm -rf $(VENV) build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache
+clean:  ## Remove everything that these commands made
+	rm -rf $(VENV) tests/node_modules build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache
 
 $(VENV)/ready: setup.cfg setup.py pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -116,4 +92,11 @@ $(VENV)/ready: setup.cfg setup.py pyproject.toml
 
 $(VENV)/ready-dev: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV)/wstest/ready: tests/faults/wstest.py | $(VENV)/ready
+	$(BIN)/python -m tests.faults.wstest
+
+tests/node_modules/ready: tests/package.json
+	npm install --prefix tests --silent --no-audit --no-fund
 	touch $@

@@ -1,5 +1,7 @@
-"""Makes packages of the monitor; ``setup.py install`` puts its configuration and units in place."""
+"""Builds the packages; ``setup.py install`` also installs the configuration and the units."""
 
+import re
+import shutil
 from pathlib import Path
 
 from setuptools import setup
@@ -13,7 +15,7 @@ SYSTEM_FILES = {
 
 
 class Install(install):
-    """Installs into the system, when it is what was asked for and not a step to a wheel."""
+    """Installs into the system, if it was called by itself and not to build a wheel."""
 
     @property
     def _into_system(self) -> bool:
@@ -21,16 +23,28 @@ class Install(install):
 
     def finalize_options(self) -> None:
         if self._into_system and self.root is None:
-            self.root = "/"  # without a root, setuptools makes an egg and asks PyPI for others
+            self.root = "/"  # without a root, setuptools makes an egg and fetches others from PyPI
         super().finalize_options()
 
     def run(self) -> None:
         super().run()
         for source, target in self._system_files().items():
-            # An administrator's configuration stays as it is.
+            # Keep an administrator's configuration.
             if source != "install/config.yml" or not Path(target).exists():
                 self.mkpath(str(Path(target).parent))
                 self.copy_file(source, target)
+                if source == "install/config.yml":
+                    self._grant(Path(target))
+
+    def _grant(self, config: Path) -> None:
+        """Let the monitor's user alone read a new configuration, since it may get a secret."""
+        config.chmod(0o600)
+        if self.root == "/":
+            try:
+                for one in (config.parent, config):
+                    shutil.chown(one, "recodex", "recodex")
+            except LookupError:
+                self.announce("install/postinst makes the user recodex, who owns the configuration")
 
     def get_outputs(self) -> list[str]:
         return [*super().get_outputs(), *self._system_files().values()]
@@ -49,7 +63,7 @@ except ImportError:
 else:
 
     class BdistRpm(bdist_rpm):
-        """Knows that newer versions of setuptools write ``recodex_monitor`` in a file's name."""
+        """Allows for newer versions of setuptools, which name files ``recodex_monitor``."""
 
         def _make_spec_file(self) -> list[str]:
             name = self.distribution.get_fullname()
@@ -58,4 +72,13 @@ else:
 
     commands["bdist_rpm"] = BdistRpm
 
-setup(cmdclass=commands)
+
+def readme() -> str:
+    """The README with links that also work where an index shows it."""
+    home = "https://github.com/ReCodEx/monitor"
+    text = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+    text = re.sub(r"(!\[[^\]]*\]\()(?![a-z]+:|#)", rf"\1{home}/raw/master/", text)
+    return re.sub(r"(\]\()(?![a-z]+:|#)", rf"\1{home}/blob/master/", text)
+
+
+setup(cmdclass=commands, long_description=readme())

@@ -1,1 +1,1 @@
-"""The benchmark: what a monitor costs, beside its peers and the bare system calls."""
+"""The benchmark: what the monitor costs, compared with others and with bare system calls."""

@@ -11,9 +11,9 @@ from .results import Case
 from .scenarios import Row
 
 WIDTH, LEFT, RIGHT, TOP, STEP = 880, 262, 110, 74, 30
-# The axis runs between these powers of ten; what lies beyond sticks to its ends.
+# The axis runs between these powers of ten; figures beyond are drawn at its ends.
 FIRST, LAST = -2, 3
-# Told apart by people who do not see all colours, on white and on black.
+# Colours that can be told apart by colour-blind people, on white and on black.
 OURS_COLOUR = "#d55e00"
 COLOURS = ("#888888", "#3b8fd0", "#009e73", "#cc79a7", "#c79a00", "#7a6fd6")
 STYLE = """
@@ -29,7 +29,7 @@ text { font: 13px system-ui, sans-serif; fill: #24292f }
 
 
 def write_chart(path: Path, cases: Sequence[Case], names: Sequence[str]) -> None:
-    """Write the chart of all rows in which both the limit and we have a figure."""
+    """Write the chart of all rows in which both the limit and ours have a figure."""
     rows = [
         (row, case.medians(row))
         for case in cases

@@ -1,31 +1,29 @@
-"""The programs that are measured, and how each is started, stopped and talked to."""
+"""The programs that are measured, and how each is started, stopped and addressed."""
 
 import contextlib
 import os
 import resource
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from .native import HERE, build
+from .native import HERE, MissingTool, build
 
 OURS = "ours"
 JOURNAL = "journal"
 WATCHED = "watched"
 LIMIT = "limit"
 ORIGINAL = "original"
-NCHAN = "nchan"
 
-# What stands in the configuration of each variant of ours.
+# What each variant of ours adds to the configuration.
 VARIANTS = {
     OURS: "",
     JOURNAL: 'history: {{file: "{folder}/history.db"}}\n',
@@ -33,11 +31,10 @@ VARIANTS = {
 }
 
 ENOUGH_FILES = 20_000
-NCHAN_MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 
 
 class Ports(NamedTuple):
-    """Where a contestant listens: for WebSocket clients, for whoever publishes, for people."""
+    """Where a contestant listens: for WebSocket clients, for the publisher, for administrators."""
 
     websocket: int
     publish: int
@@ -48,35 +45,42 @@ class Ports(NamedTuple):
 class Contestant:
     """A program to measure.
 
-    `command` writes what the program needs into a folder and returns its command line.
-    `load_options` tell the load generator how to subscribe and publish. `scenarios` are the
-    only ones that it plays, where there are any.
+    Attributes:
+        name: what tables and charts call it.
+        command: writes what the program needs into a folder and returns its command line.
+        load_options: tell the load generator how to subscribe and publish.
+        scenarios: the only ones that it plays; empty for all.
+        is_watched: whether its status page is open while it is measured.
     """
 
     name: str
     command: Callable[[Ports, Path], list[str]]
     load_options: Callable[[Ports], list[str]]
     scenarios: tuple[str, ...] = ()
+    is_watched: bool = False
 
 
 class ContestantFailed(Exception):
-    """A contestant did not start, or did not do what a scenario asks for."""
+    """A contestant did not start, or did not do what a scenario needs."""
 
 
-def _over_zmq(ports: Ports) -> list[str]:
+def over_zmq(ports: Ports) -> list[str]:
+    """Return how the load generator subscribes by WebSocket and publishes over ZeroMQ."""
     return ["--ws", str(ports.websocket), "--zmq", str(ports.publish)]
 
 
 def _over_zmq_deflate(ports: Ports) -> list[str]:
-    return [*_over_zmq(ports), "--deflate"]
+    return [*over_zmq(ports), "--deflate"]
 
 
-def _over_http(ports: Ports) -> list[str]:
+def over_http(ports: Ports) -> list[str]:
+    """Return how the load generator subscribes by WebSocket and publishes over HTTP."""
     options = ["--ws", str(ports.websocket), "--http", str(ports.publish)]
     return [*options, "--publish-path", "/publish/%s"]
 
 
-def _config(ports: Ports, folder: Path, more: str = "") -> Path:
+def write_config(ports: Ports, folder: Path, more: str = "") -> Path:
+    """Write a configuration file, with more lines; return its path."""
     path = folder / "config.yml"
     path.write_text(
         f'websocket_uri: ["127.0.0.1", {ports.websocket}]\n'
@@ -91,24 +95,65 @@ def ours(variant: str = OURS) -> Contestant:
     """Return the monitor of this project, as this interpreter finds it.
 
     Args:
-        variant: one of VARIANTS: plain, with its history in a file, on the disk of temporary
-            files, or with somebody who has its status page open.
+        variant: one of VARIANTS: plain, with its history in a file on the disk of temporary
+            files, or with its status page open.
     """
+    return _monitor(variant, variant, [sys.executable])
 
+
+def earlier(source: Path, name: str, folder: Path) -> list[Contestant]:
+    """Return another version of this project's monitor, in all its variants.
+
+    It runs in this interpreter's environment, so that all versions have the same dependencies.
+
+    Args:
+        source: a wheel, or a folder with the source tree.
+        name: what the table calls it; `variant_name` makes that of a variant.
+        folder: where a wheel is unpacked.
+
+    Raises:
+        MissingTool: there is no such wheel or source tree.
+    """
+    tree = source.resolve() if source.is_dir() else _unpack(source, folder / name)
+    if not (tree / "recodex_monitor").is_dir():
+        raise MissingTool(f"{source} holds no recodex_monitor")
+    # PYTHONSAFEPATH keeps the current folder, which has our own monitor, out of the path.
+    python = ["env", f"PYTHONPATH={tree}", "PYTHONSAFEPATH=1", sys.executable]
+    return [_monitor(variant, variant_name(name, variant), python) for variant in VARIANTS]
+
+
+def variant_name(name: str, variant: str) -> str:
+    """Return what a variant of another version is called."""
+    return name if variant == OURS else f"{name}+{variant}"
+
+
+def _unpack(wheel: Path, folder: Path) -> Path:
+    """Unpack a wheel as pip installs it, without its dependencies; return the folder."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    command += ["--disable-pip-version-check", "--target", str(folder), str(wheel)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise MissingTool(f"{wheel} cannot be unpacked: {result.stderr.strip()}")
+    return folder
+
+
+def _monitor(variant: str, name: str, python: Sequence[str]) -> Contestant:
     def command(ports: Ports, folder: Path) -> list[str]:
-        config = _config(ports, folder, VARIANTS[variant].format(ports=ports, folder=folder))
-        return [sys.executable, "-m", "recodex_monitor", "-c", str(config)]
+        config = write_config(ports, folder, VARIANTS[variant].format(ports=ports, folder=folder))
+        return [*python, "-m", "recodex_monitor", "-c", str(config)]
 
-    return Contestant(variant, command, _over_zmq, ("paced",) if variant == WATCHED else ())
+    is_watched = variant == WATCHED
+    scenarios = ("paced",) if is_watched else ()
+    return Contestant(name, command, over_zmq, scenarios, is_watched)
 
 
 def limit() -> Contestant:
-    """Return the bare C loop."""
+    """Return the bare C loop, the least that any monitor must cost."""
 
     def command(ports: Ports, folder: Path) -> list[str]:
         return [str(build("limit")), str(ports.websocket), str(ports.publish)]
 
-    return Contestant(LIMIT, command, _over_zmq)
+    return Contestant(LIMIT, command, over_zmq)
 
 
 def original(deflate: bool = False) -> Contestant:
@@ -120,10 +165,10 @@ def original(deflate: bool = False) -> Contestant:
         return [sys.executable, program, *options, str(ports.websocket), str(ports.publish)]
 
     name = f"{ORIGINAL}+deflate" if deflate else ORIGINAL
-    return Contestant(name, command, _over_zmq_deflate if deflate else _over_zmq)
+    return Contestant(name, command, _over_zmq_deflate if deflate else over_zmq)
 
 
-def against(template: str, name: str) -> Contestant:
+def other(template: str, name: str) -> Contestant:
     """Return any other monitor, started by a command with placeholders.
 
     Args:
@@ -133,97 +178,18 @@ def against(template: str, name: str) -> Contestant:
     """
 
     def command(ports: Ports, folder: Path) -> list[str]:
-        values = {"ws": ports.websocket, "zmq": ports.publish, "config": _config(ports, folder)}
+        values = {
+            "ws": ports.websocket,
+            "zmq": ports.publish,
+            "config": write_config(ports, folder),
+        }
         return [word.format(**values) for word in shlex.split(template)]
 
-    return Contestant(name, command, _over_zmq)
-
-
-# Everything that Nchan would limit by default is set well above what the scenarios need.
-NGINX_CONFIG = """\
-load_module {module};
-{user}
-worker_processes 1;
-worker_rlimit_nofile {files};
-daemon off;
-pid {folder}/nginx.pid;
-events {{ worker_connections {files}; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    keepalive_requests 100000000;
-    keepalive_timeout 1h;
-    client_header_buffer_size 16k;
-    nchan_shared_memory_size 2048M;
-    server {{
-        listen 127.0.0.1:{ports.websocket} backlog=4096;
-        listen 127.0.0.1:{ports.publish};
-        location ~ ^/publish/(.+)$ {{
-            nchan_publisher http;
-            nchan_channel_id $1;
-            nchan_message_buffer_length 1000000;
-            nchan_message_timeout 5m;
-        }}
-        location ~ ^/subscribe/(.+)$ {{
-            nchan_subscriber websocket;
-            nchan_channel_id $1;
-            nchan_subscriber_first_message oldest;
-        }}
-    }}
-}}
-"""
-
-
-def _nginx_config(ports: Ports, folder: Path) -> str:
-    return NGINX_CONFIG.format(
-        module=NCHAN_MODULE,
-        user="user root;" if os.geteuid() == 0 else "",
-        files=file_limit(),
-        folder=folder,
-        ports=ports,
-    )
-
-
-def nchan() -> Contestant:
-    """Return nginx with Nchan: ids in the path, messages by HTTP, the client closes."""
-
-    def command(ports: Ports, folder: Path) -> list[str]:
-        path = folder / "nginx.conf"
-        path.write_text(_nginx_config(ports, folder))
-        return [_nginx() or "nginx", "-c", str(path), "-e", str(folder / "error.log")]
-
-    def load_options(ports: Ports) -> list[str]:
-        return [*_over_http(ports), "--path", "/subscribe/%s", "--id-in-path", "--client-ends"]
-
-    return Contestant(NCHAN, command, load_options)
-
-
-def nchan_missing() -> str | None:
-    """Return what Nchan lacks on this machine, or None where it can run."""
-    if _nginx() is None or not NCHAN_MODULE.exists():
-        return "nginx with Nchan is not installed (Debian: apt install libnginx-mod-nchan)"
-    return None
-
-
-def nchan_version() -> str:
-    """Return nginx's version, empty where Nchan cannot run."""
-    program = _nginx()
-    if program is None or nchan_missing():
-        return ""
-    result = subprocess.run([program, "-v"], capture_output=True, text=True, check=False)
-    return result.stderr.strip().rpartition("/")[2]
-
-
-def _nginx() -> str | None:
-    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    return Contestant(name, command, over_zmq)
 
 
 def node_ws(folder: Path) -> Contestant:
-    """Return a small server on Node's `ws`; messages come by HTTP.
+    """Return a small server on Node's `ws`; messages come over HTTP.
 
     Args:
         folder: where ``npm install ws`` was run.
@@ -231,20 +197,20 @@ def node_ws(folder: Path) -> Contestant:
 
     def command(ports: Ports, _: Path) -> list[str]:
         program = str(HERE / "node_ws.cjs")
-        place = str(folder.resolve())
-        return ["node", program, place, str(ports.websocket), str(ports.publish)]
+        modules = str(folder.resolve())
+        return ["node", program, modules, str(ports.websocket), str(ports.publish)]
 
-    return Contestant("node-ws", command, _over_http)
+    return Contestant("node-ws", command, over_http)
 
 
 def file_limit() -> int:
-    """Return how many files a process can have open, as far as a benchmark needs them."""
+    """Return how many files a process may open, at most as many as a benchmark needs."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     return ENOUGH_FILES if most == resource.RLIM_INFINITY else min(most, ENOUGH_FILES)
 
 
 def free_ports() -> Ports:
-    """Return ports that are free now."""
+    """Return ports that are free at the moment."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in Ports._fields]
         for one in sockets:
@@ -257,13 +223,13 @@ def running(contestant: Contestant) -> Iterator[tuple[int, Ports]]:
     """Run a contestant; yield its process id and ports once it accepts clients.
 
     Raises:
-        ContestantFailed: it ended, or accepted nobody for 20 seconds.
+        ContestantFailed: it ended, or accepted no connection within 20 seconds.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder, ports = Path(name), free_ports()
         output = folder / "output"
         with output.open("wb") as stream:
-            # A session of its own: Ctrl-C reaches only us, and we stop it with its children.
+            # In a session of its own, so that Ctrl-C reaches only us; we stop it with its children.
             process = subprocess.Popen(
                 contestant.command(ports, folder),
                 stdin=subprocess.DEVNULL,
@@ -279,8 +245,8 @@ def running(contestant: Contestant) -> Iterator[tuple[int, Ports]]:
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, output: Path) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
+    end = time.monotonic() + 20
+    while time.monotonic() < end and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.05)

@@ -1,9 +1,9 @@
 /* The limit: the least that a monitor can do, in one bare loop.
  *
  * It reads the broker's messages with libzmq, appends each as a finished WebSocket frame
- * to its channel's log and makes one send() for each subscriber.  It leaves out what no
- * server may leave out: it trusts its clients, never checks a key or a length, escapes
- * nothing, forgets nothing and times nothing out.  It is a yardstick, not a monitor.
+ * to its channel's log and makes one send() for each client.  It omits what no server may
+ * omit: it trusts its clients, never checks a key or a length, escapes nothing, removes
+ * nothing and has no timeouts.  It is a yardstick, not a monitor.
  *
  * Usage: limit WEBSOCKET_PORT ZMQ_PORT
  */
@@ -30,7 +30,7 @@
 
 struct client {
     uint64_t position; /* in its channel's log */
-    uint32_t channel, place;
+    uint32_t channel, index;
     bool upgraded, subscribed, waits;
 };
 
@@ -38,7 +38,7 @@ struct channel {
     char id[64];
     char *log;
     size_t length, room;
-    uint32_t *readers, count, readers_room;
+    uint32_t *clients, count, clients_room;
     uint32_t next; /* index + 1 of another channel in its bucket */
     bool finished;
 };
@@ -84,22 +84,22 @@ static void watch(int fd, uint32_t events, int operation)
         abort();
 }
 
-/* Subscribers. */
+/* Clients. */
 
 static void leave(int fd)
 {
     struct client *c = &clients[fd];
     struct channel *channel = &channels[c->channel];
     if (c->subscribed) {
-        uint32_t last = channel->readers[--channel->count];
-        channel->readers[c->place] = last;
-        clients[last].place = c->place;
+        uint32_t last = channel->clients[--channel->count];
+        channel->clients[c->index] = last;
+        clients[last].index = c->index;
     }
     memset(c, 0, sizeof *c);
     close(fd);
 }
 
-/* Sends what lies between the reader's position and the log's end. */
+/* Sends what lies between the client's position and the log's end. */
 static void push(int fd)
 {
     struct client *c = &clients[fd];
@@ -112,7 +112,7 @@ static void push(int fd)
             watch(fd, EPOLLIN | EPOLLOUT, EPOLL_CTL_MOD);
         }
         if (length < 0)
-            return; /* when it is gone, reading will tell */
+            return; /* if it is gone, reading will tell */
         c->position += (size_t)length;
     }
     if (c->waits) {
@@ -131,14 +131,14 @@ static void subscribe(int fd, const uint8_t *frame)
     struct client *c = &clients[fd];
     c->channel = find_channel(id);
     struct channel *channel = &channels[c->channel];
-    if (channel->count == channel->readers_room) {
-        channel->readers_room = channel->readers_room ? 2 * channel->readers_room : 2;
-        channel->readers = grow(channel->readers,
-                                channel->readers_room * sizeof *channel->readers);
+    if (channel->count == channel->clients_room) {
+        channel->clients_room = channel->clients_room ? 2 * channel->clients_room : 2;
+        channel->clients = grow(channel->clients,
+                                channel->clients_room * sizeof *channel->clients);
     }
     c->subscribed = true;
-    c->place = channel->count;
-    channel->readers[channel->count++] = (uint32_t)fd;
+    c->index = channel->count;
+    channel->clients[channel->count++] = (uint32_t)fd;
     push(fd);
 }
 
@@ -153,7 +153,7 @@ static void accept_all(int listener)
     }
 }
 
-/* A handshake or a frame is taken to come in one piece, as it does on one machine. */
+/* Expects a handshake or a frame in one piece, as it comes on one machine. */
 static void readable(int fd)
 {
     uint8_t data[4096];
@@ -200,10 +200,10 @@ static void publish(char parts[5][PART], int count)
                                       parts[2], parts[3], parts[4]);
     append(channel, text, (uint8_t)(length > 125 ? 125 : length));
     for (uint32_t i = 0; i < channel->count; i++)
-        push((int)channel->readers[i]);
+        push((int)channel->clients[i]);
 }
 
-/* Reads one message; false when there is none. */
+/* Reads one message; false if there is none. */
 static bool take_message(void *broker)
 {
     char parts[5][PART];

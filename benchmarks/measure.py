@@ -1,4 +1,4 @@
-"""What a process and its children use: CPU time and memory, from Linux's /proc."""
+"""CPU time and memory of a process and its children, from Linux's /proc."""
 
 import time
 from collections.abc import Iterator
@@ -18,8 +18,7 @@ def tree(pid: int) -> Iterator[int]:
 def cpu_seconds(pid: int) -> float:
     """Return the user and system time of a process tree's living threads, in seconds.
 
-    The scheduler's own account has nanoseconds, where /proc/PID/stat counts hundredths of
-    a second.
+    The scheduler's own account is in nanoseconds; /proc/PID/stat counts hundredths of a second.
     """
     nanoseconds = 0
     for process in tree(pid):
@@ -31,7 +30,7 @@ def cpu_seconds(pid: int) -> float:
 def memory_bytes(pid: int) -> int:
     """Return the resident memory of a process tree, in bytes.
 
-    Pages that several processes share are counted once: each has its part (Pss).
+    Pages that several processes share are counted once, with a part for each process (Pss).
     """
     return sum(_pss(process) for process in tree(pid))
 
@@ -44,15 +43,15 @@ def _pss(pid: int) -> int:
 
 
 def settle(pid: int, timeout: float = 20.0) -> None:
-    """Wait until a process tree is idle: twice in a row under 1 % busy for 40 ms.
+    """Wait until a process tree is idle: under 1 % busy in two successive periods of 40 ms.
 
     Raises:
         TimeoutError: it is still busy after `timeout` seconds.
     """
-    deadline = time.monotonic() + timeout
+    end = time.monotonic() + timeout
     calm, before = 0, cpu_seconds(pid)
     while calm < 2:
-        if time.monotonic() > deadline:
+        if time.monotonic() > end:
             raise TimeoutError(f"process {pid} is not idle after {timeout:.0f} s")
         time.sleep(0.04)
         after = cpu_seconds(pid)

@@ -1,11 +1,11 @@
-"""A plain monitor on asyncio, `websockets` and pyzmq: what the original does, no more.
+"""A plain monitor on asyncio, `websockets` and pyzmq, which does only what the original does.
 
-A ROUTER socket is bound for the broker and read by a thread of its own, which hands each message
-to the loop of the other thread with ``call_soon_threadsafe``, as the original does (its
-``zeromq_connection.py`` and ``main.py``).  There a message becomes a JSON text, is kept in its
-channel's list and put into the queue of every client of that channel.  A client sends the
-channel id, gets the list and then what comes into its queue, and is closed after
-``FINISHED``.  A finished channel is forgotten after five minutes.  It logs nothing.
+It binds a ROUTER socket for the broker. A thread reads it and hands each message to the main
+thread's loop with ``call_soon_threadsafe``, as the original does (in its ``zeromq_connection.py``
+and ``main.py``). Each message becomes a JSON text, is added to its channel's list and put into the
+queue of every client of that channel. A client sends the channel id, gets the list and then what
+comes into its queue, and is closed after ``FINISHED``. A finished channel is removed after five
+minutes. It logs nothing.
 
 Usage: python original.py [--deflate] WEBSOCKET_PORT ZMQ_PORT
 """
@@ -27,19 +27,19 @@ Queue = asyncio.Queue[str | None]
 
 
 class Channels:
-    """The messages of each channel so far, and the queues of its clients."""
+    """The messages of each channel, and the queues of its clients."""
 
     def __init__(self) -> None:
         self._messages: dict[str, list[str | None]] = defaultdict(list)
         self._clients: dict[str, set[Queue]] = defaultdict(set)
 
     def publish(self, channel: str, text: str | None) -> None:
-        """Keep a message and queue it for every client; None is the end of the channel."""
+        """Keep a message and queue it for every client; None ends the channel."""
         self._messages[channel].append(text)
         for queue in self._clients[channel]:
             queue.put_nowait(text)
         if text is None:
-            asyncio.get_running_loop().call_later(RETENTION, self._forget, channel)
+            asyncio.get_running_loop().call_later(RETENTION, self._remove, channel)
 
     def join(self, channel: str) -> Queue:
         """Return a new client's queue, which holds all messages so far."""
@@ -50,16 +50,16 @@ class Channels:
         return queue
 
     def leave(self, channel: str, queue: Queue) -> None:
-        """Forget a client."""
+        """Remove a client."""
         self._clients[channel].discard(queue)
 
-    def _forget(self, channel: str) -> None:
+    def _remove(self, channel: str) -> None:
         self._messages.pop(channel, None)
         self._clients.pop(channel, None)
 
 
 def read_broker(channels: Channels, port: int, loop: asyncio.AbstractEventLoop) -> None:
-    """Hand what the broker sends to the loop, for ever."""
+    """Hand each message of the broker to the loop, for ever."""
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
     socket.setsockopt(zmq.IDENTITY, b"recodex-monitor")
     socket.bind(f"tcp://127.0.0.1:{port}")
@@ -74,7 +74,7 @@ def read_broker(channels: Channels, port: int, loop: asyncio.AbstractEventLoop) 
 
 
 async def serve_client(channels: Channels, client: ServerConnection) -> None:
-    """Send one client its channel's messages, to the end or until it goes."""
+    """Send a client its channel's messages, to the end or until it disconnects."""
     channel = str(await client.recv())
     queue = channels.join(channel)
     try:

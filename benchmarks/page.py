@@ -1,4 +1,4 @@
-"""Somebody who has our status page open."""
+"""A browser that has our status page open."""
 
 import contextlib
 import http.client
@@ -8,17 +8,17 @@ from collections.abc import Iterator
 
 from .contestants import ContestantFailed
 
-# What a browser asks for, in this order; of the stream it reads whatever comes.
-FILES = ("/", "/status.css", "/status.js", "/status-parts.js")
+# What a browser requests, in this order; then it reads the stream.
+FILES = ("/", "/common.css", "/status.css", "/status.js", "/status-jobs.js", "/status-parts.js")
 STREAM = "/api/events"
 
 
 @contextlib.contextmanager
 def page_open(port: int) -> Iterator[None]:
-    """Load the page that is served at a port, and read its stream while the block runs.
+    """Load the page from a port, and read its stream while the block runs.
 
     Raises:
-        ContestantFailed: something was not served, or the stream ended before the block.
+        ContestantFailed: a request failed, or the stream ended before the block.
     """
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as client:
         for path in FILES:
@@ -40,12 +40,12 @@ def _get(client: http.client.HTTPConnection, path: str) -> http.client.HTTPRespo
     client.request("GET", path)
     response = client.getresponse()
     if response.status != http.client.OK:
-        raise ContestantFailed(f"{path} is answered with {response.status}")
+        raise ContestantFailed(f"{path} was answered with {response.status}")
     return response
 
 
 def _read(stream: http.client.HTTPResponse) -> None:
-    """Read lines until there are no more, or none for 10 seconds."""
+    """Read lines until the stream ends, or nothing comes for 10 seconds."""
     with contextlib.suppress(OSError, http.client.HTTPException):
         while stream.readline():
             pass

@@ -8,7 +8,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from .contestants import LIMIT, OURS, nchan_version
+from .contestants import LIMIT, OURS
+from .nchan import nchan_version
 from .results import Case, bound, excess
 from .scenarios import Row
 
@@ -23,11 +24,11 @@ def number(value: float) -> str:
 
 
 def table(cases: Sequence[Case], names: Sequence[str]) -> str:
-    """Return the table of figures: each row's medians, and ours as ratios to all others."""
-    head = ["scenario", "unit", *names, "must reach", ""]
+    """Return the table of figures: each row's medians, and ours as a ratio to each other's."""
+    head = ["scenario", "unit", *names, "bound", ""]
     lines = [_line(case, row, names) for case in cases for row in case.scenario.rows]
     note = "In brackets: ours divided by that figure. Lower is better everywhere.\n"
-    return _columns([head, *lines]) + note
+    return columns([head, *lines]) + note
 
 
 def _line(case: Case, row: Row, names: Sequence[str]) -> list[str]:
@@ -50,14 +51,14 @@ def _verdict(row: Row, medians: dict[str, float]) -> str:
     ratio = excess(row, medians)
     if ratio is None:
         return ""
-    return "reached" if ratio <= 1 else f"{ratio:.2f} times too much"
+    return "reached" if ratio <= 1 else f"{ratio:.2f} times its bound"
 
 
 def growth_table(case_groups: Sequence[Sequence[Case]], names: Sequence[str]) -> str:
     """Return how the figures change with size; each group is one scenario, by size.
 
-    Where the limit was measured, a last column has ours as a ratio to it: what grows there
-    too is the system's growth, not ours.
+    Where the limit was measured, a last column has ours as a ratio to it, which takes out what
+    grows with the system alone.
     """
     return "\n".join(
         _growth(group, row, names)
@@ -68,17 +69,17 @@ def growth_table(case_groups: Sequence[Sequence[Case]], names: Sequence[str]) ->
 
 def _growth(group: Sequence[Case], row: Row, names: Sequence[str]) -> str:
     size = group[0].scenario.grows
-    columns = [_figures(group, row, name) for name in names]
+    found = [_figures(group, row, name) for name in names]
     heads = list(names)
     if {OURS, LIMIT} <= set(names):
         heads.append("ours / limit")
-        ours, limit = columns[names.index(OURS)], columns[names.index(LIMIT)]
-        columns.append([a / b if a and b else None for a, b in zip(ours, limit, strict=True)])
+        ours, limit = found[names.index(OURS)], found[names.index(LIMIT)]
+        found.append([a / b if a and b else None for a, b in zip(ours, limit, strict=True)])
     lines = [[f"{row.title}, {row.unit}; {size}", *heads]]
-    for case, figures in zip(group, zip(*columns, strict=True), strict=True):
+    for case, figures in zip(group, zip(*found, strict=True), strict=True):
         lines.append([f"{case.sizes[size]:,}", *map(_optional, figures)])
-    lines.append(["largest / smallest figure", *(_optional(_spread(each)) for each in columns)])
-    return _columns(lines)
+    lines.append(["largest / smallest figure", *(_optional(_spread(each)) for each in found)])
+    return columns(lines)
 
 
 def _figures(group: Sequence[Case], row: Row, name: str) -> list[float | None]:
@@ -94,7 +95,8 @@ def _spread(figures: Sequence[float | None]) -> float | None:
     return max(values) / min(values) if values else None
 
 
-def _columns(lines: Sequence[Sequence[str]]) -> str:
+def columns(lines: Sequence[Sequence[str]]) -> str:
+    """Return lines of cells as text: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = ""
     for first, *rest in lines:
@@ -113,7 +115,7 @@ def errors(cases: Sequence[Case]) -> str:
 
 
 def write_json(path: Path, cases: Sequence[Case]) -> None:
-    """Write all values, with the machine and the versions that they were measured on."""
+    """Write all values, with the machine and the versions with which they were measured."""
     document = {
         "machine": machine(),
         "versions": versions(),
@@ -137,14 +139,14 @@ def _row(case: Case, row: Row) -> dict[str, object]:
         "row": row.key,
         "title": row.title,
         "unit": row.unit,
-        "must_reach": bound(row, case.medians(row)),
+        "bound": bound(row, case.medians(row)),
         "medians": case.medians(row),
         "rounds": case.values.get(row.key, {}),
     }
 
 
 def machine() -> dict[str, str]:
-    """Return what the figures depend on: processor, cores, memory, kernel."""
+    """Return what the figures depend on: processor, cores, memory and kernel."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "processor": _processor(),
@@ -162,7 +164,7 @@ def _processor() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the programs that took part, as far as they are installed."""
+    """Return the versions of the programs that took part, of those that are installed."""
     found = {"Python": platform.python_version()}
     for name in PACKAGES:
         try:

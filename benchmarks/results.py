@@ -1,15 +1,16 @@
-"""What a run found: values by row and contestant, their medians, and whether they do."""
+"""The results of a run: values by row and contestant, their medians, and their bounds."""
 
 from dataclasses import dataclass, field
 from statistics import median
 
-from .contestants import NCHAN, ORIGINAL, OURS, VARIANTS
+from .contestants import ORIGINAL, OURS, VARIANTS
+from .nchan import NCHAN
 from .scenarios import Row, Scenario, Sizes
 
 
 @dataclass
 class Case:
-    """One scenario at one set of sizes, and what each contestant got in each round."""
+    """One scenario at one set of sizes, and the results of each contestant in each round."""
 
     scenario: Scenario
     sizes: Sizes
@@ -17,7 +18,7 @@ class Case:
     errors: dict[str, str] = field(default_factory=dict)
 
     def add(self, contestant: str, result: dict[str, float]) -> None:
-        """Take in one round of one contestant."""
+        """Add the result of one round of one contestant."""
         for key, value in result.items():
             self.values.setdefault(key, {}).setdefault(contestant, []).append(value)
 
@@ -33,7 +34,7 @@ class Case:
 
 
 def bound(row: Row, medians: dict[str, float]) -> float | None:
-    """Return what our figure must not exceed, in the row's unit; None if nothing tells."""
+    """Return what our figure must not exceed, in the row's unit; None if it has no bound."""
     if row.goal is None:
         return None
     if row.goal.absolute is not None:
@@ -46,7 +47,7 @@ def bound(row: Row, medians: dict[str, float]) -> float | None:
 
 
 def excess(row: Row, medians: dict[str, float]) -> float | None:
-    """Return our figure divided by its bound: up to 1 is good; None if nothing tells."""
+    """Return our figure divided by its bound: up to 1 is good; None if it has no bound."""
     most = bound(row, medians)
     if most is None or row.variant not in medians:
         return None
@@ -54,7 +55,7 @@ def excess(row: Row, medians: dict[str, float]) -> float | None:
 
 
 def failed(case: Case, tolerance: float) -> bool:
-    """Tell whether we broke down, or exceed a bound more than `tolerance` times."""
+    """Tell whether ours failed, or is above `tolerance` times a bound."""
     ratios = [excess(row, case.medians(row)) for row in case.scenario.rows]
     broken = not case.errors.keys().isdisjoint(VARIANTS)
     return broken or any(ratio is not None and ratio > tolerance for ratio in ratios)

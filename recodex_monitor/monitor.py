@@ -2,40 +2,24 @@
 
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
-from twisted.application.internet import TimerService
 from twisted.application.service import Service
-from twisted.internet import defer, threads
+from twisted.internet import defer
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
 from recodex_monitor import __version__
-from recodex_monitor.assembly import bounds, call_all, scraped, secured, shown
-from recodex_monitor.broker.service import BrokerService
-from recodex_monitor.broker.sockets import Publish
-from recodex_monitor.broker.zap import make_guard
-from recodex_monitor.channels.hub import Hub
-from recodex_monitor.channels.message import Message
+from recodex_monitor.assembly import assemble, choose_publish, shown
 from recodex_monitor.clients.connections import SPARE_FILES
-from recodex_monitor.clients.detection import Front
 from recodex_monitor.history.database import HistoryError
-from recodex_monitor.history.journal import Journal
-from recodex_monitor.network.listener import PublicPort
-from recodex_monitor.settings import parsing, reload, schema
+from recodex_monitor.settings import environment, parsing, places, reload, secrets
 from recodex_monitor.settings.endpoints import Endpoint
-from recodex_monitor.status.access import Access
-from recodex_monitor.system import process, systemd
+from recodex_monitor.settings.schema import ConfigError, Settings
+from recodex_monitor.system import descriptors, process, signals, systemd
 from recodex_monitor.system.log import Log
-from recodex_monitor.timing.clock import TICK, LoopClock
-
-if TYPE_CHECKING:
-    from recodex_monitor.status import inspection, service
-
 
 _log = Logger()
 
@@ -51,200 +35,195 @@ def make_monitor(file: str | None) -> "Monitor":
         file: the configuration file, or None for the defaults.
 
     Raises:
-        CannotStart: the configuration is wrong, or its log cannot be written.
+        CannotStart: the configuration is wrong, its log cannot be written, systemd has passed
+            something wrong, a package is not installed, or too few files can be opened.
     """
     from twisted.internet import reactor
 
-    # Twisted's clock is that of the wall, which somebody may set by an hour.
+    # Twisted uses the wall clock, which an administrator or NTP may set back.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
     process.poll_lightly(reactor)
     try:
-        settings = parsing.load(file)
-        return Monitor(settings, file, Log(settings.logger), reactor)
-    except schema.ConfigError as error:
-        raise CannotStart("\n".join(["wrong configuration", *error.problems])) from None
+        descriptors.require()
     except OSError as error:
-        where = f"{file}: logger.file: " if file else ""
-        raise CannotStart(f"{where}cannot write {error.filename}: {error.strerror}") from None
+        raise CannotStart(str(error.strerror)) from None
+    try:
+        settings = parsing.load(file)
+        return Monitor(settings, file, _open_log(settings, file), reactor)
+    except ConfigError as error:
+        problems = places.located(error.problems, file)
+        raise CannotStart("\n".join(["wrong configuration", *problems])) from None
+    except systemd.WrongEnvironment as error:
+        raise CannotStart(str(error)) from None
+    except ImportError as error:
+        why = f"a package is missing: {error}; see the extras of setup.cfg"
+        raise CannotStart(why) from None
+
+
+def _open_log(settings: Settings, file: str | None) -> Log:
+    try:
+        return Log(settings.logger)
+    except OSError as error:
+        why = f"cannot write {error.filename}: {error.strerror}"
+        raise CannotStart(_located("logger.file", why, file)) from None
 
 
 class Monitor(Service):
-    """A whole monitor: listens on both sides while it runs."""
+    """A whole monitor: listens for the broker and for clients while it runs.
 
-    def __init__(self, settings: schema.Settings, file: str | None, log: Log, reactor: Any) -> None:
-        """Put the parts together; nothing listens yet.
+    Its parts are not children of a ``MultiService``, which would stop them in the reverse order
+    and without waiting: see ``stopService`` for the order that loses nothing.
+
+    Attributes:
+        log: the observer that writes the monitor's log.
+    """
+
+    def __init__(self, settings: Settings, file: str | None, log: Log, reactor: Any) -> None:
+        """Assemble the parts; nothing listens yet.
 
         Args:
             settings: those to begin with.
-            file: where they are read from again; None where there is nothing to read.
-            log: made by these settings.
-            reactor: runs it all.
+            file: where a reload reads them from; None if there is no file.
+            log: made from these settings.
+            reactor: waits for sockets and for the time.
+
+        Raises:
+            ConfigError: a file that the settings name, such as a certificate, cannot be used.
+            systemd.WrongEnvironment: systemd has not passed what its variables say.
         """
         self.log = log
         self._reactor = reactor
         self._settings = settings
-        # twistd may go to another folder.
+        # twistd may change the working directory.
         self._file = os.path.abspath(file) if file is not None else None
-        # A copy, since the parts share these, and they change.
-        self._limits = limits = replace(settings.limits)
-        self._clock = LoopClock(reactor)
-        self._journal = self._make_journal(settings.history)
-        self._hub = Hub(self._clock, bounds(settings), self._journal)
-        on_exit = self._exit if settings.zeromq.allow_exit else None
-        self._front = front = Front(self._hub, limits, self._clock)
-        self._reception = front.reception
-        self._broker = BrokerService(
-            settings.zeromq_uri,
-            limits,
-            self._choose_publish(),
-            on_exit,
-            self._clock.seconds,
-            make_guard(settings.zeromq, self._clock.seconds),
-        )
-        self._certificate, factory = secured(settings.websocket_tls, front, reactor)
-        self._port = PublicPort(
-            settings.websocket_uri, limits, factory, reactor, systemd.inherited_sockets()
-        )
-        self._view: inspection.View | None = None
-        self._status_page = self._make_status_page(settings)
-        self._ticks = self._make_ticks()
-
-    def _make_ticks(self) -> TimerService:
-        """What is done every second."""
-        heartbeat = systemd.Heartbeat(self._status, self._reactor.seconds)
-        sweeps = [self._clock.tick, self._hub.expire, *self._front.sweeps, heartbeat.beat]
-        if self._journal is not None:
-            sweeps.append(self._journal.tick)
-        if self._certificate is not None:
-            sweeps.append(self._certificate.look)
-        ticks = TimerService(TICK, call_all, *sweeps)
-        ticks.clock = self._reactor
-        return ticks
-
-    def _make_status_page(self, settings: schema.Settings) -> "service.StatusService | None":
-        if settings.status_uri is None:
-            return None
-        from recodex_monitor.status import inspection, metrics, service, site
-
-        looking = self._view = inspection.View(
-            self._hub,
-            self._reception,
-            self._broker,
-            self._clock,
-            settings=shown(settings),
-            show_addresses=settings.show_addresses,
-        )
-        numbers = metrics.Metrics(looking, __version__)
-        hosts = service.names_of(settings.status_uri, settings.status_hosts)
-        access = Access(hosts, settings.status_token)
-        page = site.Status(looking, access, self._unready, scraped(numbers))
-
-        def lagged(lag: float) -> None:
-            numbers.lag.observe(max(0, lag))
-            self._hub.on_delivered = numbers.delay.observe
-
-        return service.StatusService(settings.status_uri, page, looking, self._reactor, lagged)
-
-    def _unready(self) -> list[str]:
-        """Why students cannot be served."""
-        why = {
-            "the monitor stops": not self.running,
-            "it does not listen for browsers": not self._port.running,
-            "it does not listen for the broker": not self._broker.running,
-            "the history cannot be saved": self._journal is not None and not self._journal.works,
-        }
-        return [text for text, holds in why.items() if holds]
-
-    def _make_journal(self, history: schema.History) -> Journal | None:
-        if history.file is None:
-            return None
-        return Journal(history.file, self._clock, self._in_thread, sync=history.sync)
-
-    def _in_thread(self, work: Callable[[], object], then: Callable[[object], object]) -> None:
-        pool = self._reactor.getThreadPool()
-        threads.deferToThreadPool(self._reactor, pool, work).addCallback(then)
+        self._parts = assemble(settings, log, reactor, lambda: bool(self.running), self._exit)
 
     def setServiceParent(self, parent: Any) -> None:
-        """Join an application, whose log is from then on the monitor's own."""
+        """Join an application, which from then on logs to the monitor's log."""
         super().setServiceParent(parent)
         if isinstance(parent, Componentized):
             parent.setComponent(ILogObserver, self.log)
 
     def startService(self) -> None:
-        """Listen on both sides.
+        """Read the history and listen; if that fails, close again what was opened.
 
         Raises:
             CannotStart: an address cannot be listened on, or the history cannot be used.
         """
-        process.allow_open_files(2 * self._limits.max_connections + SPARE_FILES)
+        self.log.start()
+        self._allow_open_files()
         try:
             self._restore()
-            self._broker.startService()
-            self._port.startService()
-            if self._status_page is not None:
-                self._status_page.startService()
-        except (OSError, HistoryError) as error:
-            self._broker.stopService()
+            self._listen()
+        except CannotStart as error:
+            for listener in reversed(self._parts.listeners):
+                listener.stopService()
             self._close_journal()
-            why = error.strerror if isinstance(error, OSError) else f"history.file: {error}"
             if not self.log.on_stderr:
-                _log.critical("cannot start: {why}", why=why)
-            # Where twistd runs this, the interpreter is next to tell of the exception.
-            sys.excepthook = _plainly
-            raise CannotStart(why) from None
-        self._ticks.startService()
+                _log.critical("cannot start: {why}", event="cannot_start", why=str(error))
+            self.log.stop()
+            raise
+        for text in (*secrets.exposed(self._file, self._settings), *environment.unknown()):
+            _log.warn("{text}", event="settings_note", text=text)
+        if self._parts.relay is not None:
+            self._parts.relay.start(self._parts.broker)
+        self._parts.ticks.startService()
         self._reactor.callWhenRunning(self._started)
         super().startService()
 
     def stopService(self) -> "defer.Deferred[None]":
-        """Stop listening, take in and pass on what is there, and send the clients away."""
+        """Stop without losing a message: fires when all clients have gone and all is saved.
+
+        In this order: accept no more clients, read and publish all that the broker has sent,
+        deliver it to the clients and close their connections with 1012, wait for them at most
+        ``limits.stop_timeout`` seconds, then stop what the waiting needed: the status page, the
+        ticks and the journal.
+        """
         super().stopService()
         return defer.ensureDeferred(self._stop())
 
     async def _stop(self) -> None:
-        _log.info("stopping")
+        _log.info("stopping", event="stopping")
         systemd.notify(STOPPING=1)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         # A second signal ends the process at once.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
-        await self._port.stopService()
-        self._broker.stopService()
-        try:
-            await self._reception.close_all().addTimeout(self._limits.stop_timeout, self._reactor)
-        except defer.TimeoutError:
-            _log.warn("{count} clients had to be cut off", count=len(self._reception.connections))
-            self._reception.abort_all()
-        if self._status_page is not None:
-            await self._status_page.stopService()
-        await self._ticks.stopService()
+        parts = self._parts
+        await parts.port.stopService()
+        if parts.relay is not None:
+            await parts.relay.give_up(parts.live.limits.stop_timeout)
+        parts.broker.stopService()
+        await self._close_clients()
+        if parts.relay is not None:
+            await parts.relay.stop()
+        if parts.status is not None:
+            await parts.status.stopService()
+        await parts.ticks.stopService()
         self._close_journal()
-        _log.info("stopped")
+        _log.info("stopped", event="stopped")
+        self.log.stop()
+
+    async def _close_clients(self) -> None:
+        connections, limits = self._parts.clients.connections, self._parts.live.limits
+        try:
+            await connections.close_all().addTimeout(limits.stop_timeout, self._reactor)
+        except defer.TimeoutError:
+            _log.warn(
+                "{count} clients had to be cut off",
+                event="clients_cut_off",
+                count=len(connections.clients),
+            )
+            connections.abort_all()
 
     def _restore(self) -> None:
-        if self._journal is not None:
-            self._hub.restore(self._journal.open())
-            _log.info("goes on with {count} channels", count=len(self._hub.channels))
+        parts = self._parts
+        if parts.journal is None:
+            return
+        try:
+            channels = parts.journal.open()
+        except (OSError, HistoryError) as error:
+            (why,) = places.located([f"history.file: {_reason(error)}"], self._file)
+            raise CannotStart(why) from None
+        parts.hub.restore(channels, parts.journal.forgotten)
+        _log.info("restored {count} channels", event="restored", count=len(parts.hub.channels))
+
+    def _listen(self) -> None:
+        for key, listener in self._parts.by_key.items():
+            try:
+                listener.startService()
+            except OSError as error:
+                raise CannotStart(_located(key, _reason(error), self._file)) from None
 
     def _close_journal(self) -> None:
-        if self._journal is not None:
-            self._journal.close()
+        if self._parts.journal is not None:
+            self._parts.journal.close()
+
+    def _allow_open_files(self) -> None:
+        process.allow_open_files(self._parts.live.limits.max_connections, SPARE_FILES)
 
     def _started(self) -> None:
-        """Called when the reactor runs, so that signals are heard: who is told now may send one."""
+        """Called when the reactor runs.
+
+        Only now may we announce readiness: from here on signals are handled.
+        """
 
         def hung_up(*_: object) -> None:
             self._reactor.callFromThread(self._reload)
 
         signal.signal(signal.SIGHUP, hung_up)
+        signals.release()
         process.tame_garbage_collection()
+        parts = self._parts
         _log.info(
             "version {version} listens on {public} for browsers and {broker} for the broker",
+            event="listening",
             version=__version__,
-            public=_listed(self._port.addresses),
-            broker=_listed(self._broker.addresses),
+            public=_listed(parts.port.addresses),
+            broker=_listed(parts.broker.addresses) or "no address yet",
         )
-        if self._status_page is not None:
-            _log.info("its status is at {status}", status=_listed(self._status_page.addresses))
+        if parts.status is not None:
+            _log.info("the status page is at {status}", status=_listed(parts.status.addresses))
         systemd.notify(READY=1)
 
     def _reload(self) -> None:
@@ -256,54 +235,43 @@ class Monitor(Service):
                 self._adopt(settings)
         systemd.notify(READY=1)
 
-    def _prepare(self, settings: schema.Settings) -> None:
-        """Do what may fail, or nothing; raises as ``reload.read_again`` wants it."""
-        certificate = self._certificate
+    def _prepare(self, settings: Settings) -> None:
+        """Do what may fail, all of it or nothing; raises what ``reload.read_again`` expects."""
+        certificate = self._parts.certificate
         take = certificate.read(settings.websocket_tls) if certificate is not None else None
+        take_keys = self._parts.clients.access.read(settings.access)
         if settings.logger != self._settings.logger:
             self.log.adopt(settings.logger)
+        take_keys()
         if take is not None:
             take()
 
-    def _adopt(self, settings: schema.Settings) -> None:
+    def _adopt(self, settings: Settings) -> None:
+        """Apply settings that were read again."""
         self._settings = settings
-        for one in fields(settings.limits):
-            setattr(self._limits, one.name, getattr(settings.limits, one.name))
-        self._hub.bounds = bounds(settings)
-        self._broker.publish_by(self._choose_publish())
-        self._front.subscribers.limits_changed()
-        self._port.limits_changed()
-        process.allow_open_files(2 * self._limits.max_connections + SPARE_FILES)
-        if self._view is not None:
-            self._view.settings = shown(settings)
-
-    def _status(self) -> str:
-        channels = self._hub.channels.values()
-        followers = sum(len(channel.subscriptions) for channel in channels)
-        return f"followers: {followers}, channels: {len(channels)}"
-
-    def _choose_publish(self) -> Publish:
-        """A function less where no message is to be logged."""
-        return self._publish_aloud if self.log.has_debug else self._hub.publish
-
-    def _publish_aloud(self, messages: list[Message], *, more: bool = False) -> None:
-        for message in messages:
-            text = message.text.decode()
-            _log.debug("{channel!r}: {text}", channel=message.channel_id, text=text)
-        self._hub.publish(messages, more=more)
+        parts = self._parts
+        parts.live.adopt(settings)
+        parts.broker.publish_by(choose_publish(parts.taker, self.log))
+        parts.clients.subscribers.limits_changed()
+        parts.port.limits_changed()
+        self._allow_open_files()
+        if parts.inspection is not None:
+            parts.inspection.settings = shown(settings)
 
     def _exit(self) -> None:
-        _log.warn("the broker asked the monitor to exit")
+        _log.warn("the broker asked the monitor to exit", event="exit_asked")
         self._reactor.callLater(0, self._reactor.stop)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _located(key: str, why: str, file: str | None) -> str:
+    (found,) = places.located([f"{key}: {why}"], file)
+    # Of a default nothing is to be corrected.
+    return why if found == f"{key}: {why}" else found
 
 
 def _listed(addresses: Iterable[Endpoint]) -> str:
     return ", ".join(map(str, addresses))
-
-
-def _plainly(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
-    """Tell of a CannotStart without a traceback; an excepthook."""
-    if issubclass(kind, CannotStart):
-        print(f"recodex-monitor: cannot start: {error}", file=sys.__stderr__)
-    else:
-        sys.__excepthook__(kind, error, traceback)

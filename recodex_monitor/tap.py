@@ -1,11 +1,15 @@
 """How ``twistd recodex-monitor`` and ``monitor.tac`` make a monitor."""
 
 import os
+import sys
+from typing import Any
 
 from twisted.python import usage
 
 from recodex_monitor.monitor import CannotStart, Monitor, make_monitor
-from recodex_monitor.settings import schema
+from recodex_monitor.settings import parsing
+from recodex_monitor.system import signals
+from recodex_monitor.system.outputs import tell
 
 FILE_VARIABLE = "RECODEX_MONITOR_CONFIG"
 """The environment variable that names the configuration file of ``monitor.tac``."""
@@ -20,14 +24,40 @@ class Options(usage.Options):
 
 
 def makeService(options: Options) -> Monitor:
-    """Make a monitor for twistd, or end the process with 1 and say why on standard error."""
+    """Make a monitor for twistd.
+
+    If it cannot start, now or when twistd starts it, standard error says why in one line and the
+    process ends with 1.
+    """
+    signals.hold()
     try:
-        return make_monitor(options["config"])
+        monitor = make_monitor(options["config"])
     except CannotStart as error:
-        raise SystemExit(f"recodex-monitor: cannot start: {error}") from None
+        # Not by SystemExit: standard error may be a pipe that nobody reads.
+        tell(_line(error))
+        raise SystemExit(1) from None
+    # twistd lets the exception of a failing start through to the interpreter.
+    sys.excepthook = _report
+    return monitor
 
 
 def file_from_environment() -> str | None:
-    """The configuration file where no option names it: from the environment, else as installed."""
-    installed = schema.DEFAULT_FILE if os.path.exists(schema.DEFAULT_FILE) else None
-    return os.environ.get(FILE_VARIABLE) or installed
+    """The configuration file of ``monitor.tac``: from the environment, else as installed."""
+    return os.environ.get(FILE_VARIABLE) or parsing.installed_file()
+
+
+def _report(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
+    """Print why the start failed without a traceback, if the cause is known; an excepthook.
+
+    twistd itself opens files before it starts the monitor, such as its pidfile.
+    """
+    if isinstance(error, CannotStart):
+        tell(_line(error))
+    elif isinstance(error, OSError) and error.filename is not None:
+        tell(_line(f"cannot use {os.fsdecode(error.filename)}: {error.strerror}"))
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+def _line(error: object) -> str:
+    return f"recodex-monitor: cannot start: {error}"

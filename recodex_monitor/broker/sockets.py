@@ -1,4 +1,4 @@
-"""The broker's side: a ZeroMQ ROUTER socket to which the ReCodEx broker connects.
+"""The ZeroMQ sockets of the broker's side: its messages, its connections, and who may connect.
 
 ``import txzmq`` imports the global reactor, so nothing else may import it, and nothing that
 must not have a reactor may import this module.
@@ -6,8 +6,6 @@ must not have a reactor may import this module.
 
 import os
 from collections.abc import Callable
-from struct import unpack
-from typing import Protocol
 
 import zmq
 from twisted.internet.interfaces import IDelayedCall
@@ -15,33 +13,27 @@ from twisted.logger import Logger
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
 from zmq.backend import zmq_poll
 
-from recodex_monitor.broker import zap
+from recodex_monitor.broker import events, zap
 from recodex_monitor.broker.draining import IPC
 from recodex_monitor.broker.peers import Peers
 from recodex_monitor.broker.zap import Guard
+from recodex_monitor.channels.hub import Publish
 from recodex_monitor.channels.message import MalformedMessage, Message, parse
 from recodex_monitor.network.addresses import FILE_MODE, clear
 from recodex_monitor.settings.endpoints import Address, SocketFile
-from recodex_monitor.settings.schema import Limits
-from recodex_monitor.timing.throttle import Dropped
+from recodex_monitor.settings.schema import LiveSettings
+from recodex_monitor.timing.throttle import ThrottledCounts
 
 _log = Logger()
 
 IDENTITY = b"recodex-monitor"
 """The name by which the broker addresses the monitor."""
 
-# As plain numbers, since operations on pyzmq's enumerations take a microsecond each.
-_NOBLOCK, _POLLIN = int(zmq.NOBLOCK), int(zmq.POLLIN)
-
 EXIT = parse([b"0", b"exit"])
 """The message that ends a monitor whose settings allow it."""
 
-
-class Publish(Protocol):
-    """What takes the messages, see ``Hub.publish``."""
-
-    def __call__(self, messages: list[Message], *, more: bool = False) -> None:
-        """Publish messages; ``more`` are about to follow."""
+# Plain numbers: operations on pyzmq's enumerations take a microsecond each.
+_NOBLOCK, _POLLIN = int(zmq.NOBLOCK), int(zmq.POLLIN)
 
 
 class BrokerConnection(ZmqConnection):  # type: ignore[misc]
@@ -52,6 +44,7 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
 
     Attributes:
         publish: called with the messages of a turn; may be replaced at any time.
+        dropped: malformed messages, by reason.
     """
 
     socketType = zmq.ROUTER
@@ -60,7 +53,7 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
     def __init__(
         self,
         factory: ZmqFactory,
-        limits: Limits,
+        settings: LiveSettings,
         publish: Publish,
         on_exit: Callable[[], None] | None,
         guard: Guard | None,
@@ -69,32 +62,40 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
 
         Args:
             factory: holds the ZeroMQ context and the reactor.
-            limits: of messages, and of what ZeroMQ takes in before it is read.
+            settings: limit messages, those read in a turn, and those waiting to be read.
             publish: called with the messages of a turn.
             on_exit: called when the broker asks the monitor to exit; None where it may not.
-            guard: says who may be a broker; None where everybody may.
+            guard: decides who may be a broker; None where everybody may.
         """
         # All before the base class, which reads from the socket at once.
-        self.dropped = Dropped(_log, "broker message", factory.reactor.seconds)
-        self._limits = limits
+        self.dropped = ThrottledCounts(_log, "broker message", factory.reactor.seconds)
+        self._settings = settings
         self.publish = publish
         self._on_exit = on_exit
         self._guard = guard
         self._more = False
-        self.highWaterMark = limits.high_water_mark
+        self.highWaterMark = settings.limits.high_water_mark
         # The identity must be set before bind: a broker whose first connection came to a
         # monitor without one never delivers to it again.
         super().__init__(factory, identity=IDENTITY)
         self._polled = [(self.socket, _POLLIN)]
-        self.socket.set(zmq.MAXMSGSIZE, limits.max_frame_size)
+        self.socket.set(zmq.MAXMSGSIZE, settings.limits.max_frame_size)
+        # A broker that comes back under its identity must not wait for the end of its old
+        # connection, which may never come.
+        self.socket.set(zmq.ROUTER_HANDOVER, 1)
+
+    @property
+    def addresses(self) -> list[str]:
+        """The endpoints to which it is bound, as ZeroMQ writes them."""
+        return [endpoint.address for endpoint in self.endpoints]
 
     def bind_file(self, file: SocketFile) -> None:
-        """Bind to a Unix socket's file.
+        """Bind to a socket file.
 
         Raises:
-            OSError: the file cannot be made, somebody listens there, or it is something else.
+            OSError: the file cannot be made, another process listens there, or it is no socket.
         """
-        # ZeroMQ itself would put its own in the place of a file on which somebody listens.
+        # ZeroMQ itself would replace a file on which another process listens.
         clear(file)
         self._protect(zap.FILE)
         self.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, f"{IPC}{file.path}")])
@@ -120,30 +121,31 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
     def doRead(self) -> None:
         """Called when ZeroMQ may have something: reads and publishes a turn's messages.
 
-        The descriptor tells of new messages only once (it is edge-triggered), so a turn that
-        stops before the end asks for another.
+        The descriptor reports new messages only once (it is edge-triggered), so a turn that
+        stops before the end schedules another.
         """
         if self.factory is None:
             return
         scheduled, self.read_scheduled = self.read_scheduled, None
         if scheduled is not None and scheduled.active():
             scheduled.cancel()
-        if self.read_turn() == self._limits.messages_a_turn:
+        if self.read_turn() == self._settings.limits.messages_a_turn:
             self.read_scheduled = self.factory.reactor.callLater(0, self.doRead)
 
     def read_turn(self) -> int:
         """Read and publish at most a turn's messages; returns how many there were."""
-        receive, most = self.socket.recv, self._limits.messages_a_turn
+        limits = self._settings.limits
+        receive, most = self.socket.recv, limits.messages_a_turn
         messages: list[Message] = []
         count = 0
         while count < most:
-            # Mostly there is one message. To ask costs half of what it does to be told by an
-            # exception, but too much to do for each message of a flood. To ask the socket itself
-            # takes 3 to 4 µs more of a lone delivery.
+            # Mostly there is one message. Asking for a second costs half of an exception, but is
+            # too much for each message of a flood. Asking the socket itself would add 3 to 4 µs
+            # to the delivery of a single message.
             if count == 1 and not zmq_poll(self._polled, 0):
                 break
             try:
-                receive(_NOBLOCK)  # the identity, behind which there always is a frame
+                receive(_NOBLOCK)  # the peer's identity; another frame always follows
             except zmq.Again:
                 break
             count += 1
@@ -155,95 +157,89 @@ class BrokerConnection(ZmqConnection):  # type: ignore[misc]
                 frames.append(frame.bytes)
                 more = frame.more
             try:
-                messages.append(parse(frames, self._limits.max_channel_id))
+                messages.append(parse(frames, limits.max_channel_id))
             except MalformedMessage as malformed:
                 self.dropped.add(malformed.reason, malformed)
+        if count or self._more:
+            self._publish_turn(messages, count == most)
+        return count
+
+    def _publish_turn(self, messages: list[Message], is_full: bool) -> None:
         if self._on_exit is not None and EXIT in messages:
             self._on_exit()
             messages = [message for message in messages if message != EXIT]
-        if messages or self._more:
-            self._more = count == most
-            # An exception that left doRead would make the reactor read from this socket no more.
-            try:
-                self.publish(messages, more=self._more)
-            except Exception:
-                _log.failure("publishing {count} messages failed", count=len(messages))
-        return count
+        if not messages and not self._more:
+            return
+        self._more = is_full
+        # An exception that left doRead would make the reactor stop reading from this socket.
+        try:
+            self.publish(messages, more=self._more)
+        except Exception:
+            _log.failure("publishing {count} messages failed", count=len(messages))
 
 
-_ACCEPTED = zmq.EVENT_ACCEPTED
-_CAME, _WENT = zmq.EVENT_HANDSHAKE_SUCCEEDED, zmq.EVENT_DISCONNECTED
-_FAILED = (
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL,
-    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH,
-)
-_WATCHED = int(_ACCEPTED | _CAME | _WENT | _FAILED[0] | _FAILED[1] | _FAILED[2])
 _EVENTS_ADDRESS = "inproc://peers"
 
 
 class PeerEvents(ZmqConnection):  # type: ignore[misc]
-    """Reads what ZeroMQ tells of the connections of a socket."""
+    """Reads ZeroMQ's events about the connections of a socket."""
 
     socketType = zmq.PAIR
 
-    def __init__(self, factory: ZmqFactory, watched: BrokerConnection, peers: Peers) -> None:
+    def __init__(
+        self, factory: ZmqFactory, watched: BrokerConnection, peers: Peers, *, wants_curve: bool
+    ) -> None:
         """Begin to read.
 
         Args:
             factory: holds the ZeroMQ context and the reactor.
             watched: whose connections they are.
-            peers: is told.
+            peers: counts them.
+            wants_curve: whether they must use CURVE.
         """
         self._peers = peers
+        self._wants_curve = wants_curve
         self._watched = watched
-        watched.socket.monitor(_EVENTS_ADDRESS, _WATCHED)
+        watched.socket.monitor(_EVENTS_ADDRESS, events.WATCHED)
         super().__init__(factory, ZmqEndpoint(ZmqEndpointType.connect, _EVENTS_ADDRESS))
 
     def messageReceived(self, message: list[bytes]) -> None:
-        """Called by txZMQ with an event: its number and a value, and our address.
-
-        The values do not tell one connection from another.
-        """
-        event, _ = unpack("=HI", message[0])
-        if event == _ACCEPTED:
-            self._peers.accepted()
-        elif event == _CAME:
-            self._peers.came()
-        elif event == _WENT:
-            self._peers.went()
-        elif event in _FAILED:
-            self._peers.failed()
+        """Called by txZMQ with an event."""
+        events.apply(message[0], self._peers, wants_curve=self._wants_curve)
 
     def shutdown(self) -> None:
-        """Read no more; ZeroMQ must not be left with a place to tell events to."""
+        """Read no more; ZeroMQ must stop sending events before their reader is gone."""
         self._watched.socket.disable_monitor()
         super().shutdown()
 
 
-class Questions(ZmqConnection):  # type: ignore[misc]
-    """Has ZeroMQ's questions about who connects answered."""
+class ZapHandler(ZmqConnection):  # type: ignore[misc]
+    """Answers ZeroMQ's requests about who may connect (see ``zap``)."""
 
     socketType = zmq.REP
 
-    def __init__(self, factory: ZmqFactory, guard: Guard) -> None:
+    def __init__(self, factory: ZmqFactory, guard: Guard, peers: Peers) -> None:
         """Begin to answer.
 
         Args:
             factory: holds the ZeroMQ context and the reactor.
-            guard: knows the answers.
+            guard: decides.
+            peers: is told who is refused, and why.
         """
         self._guard = guard
+        self._peers = peers
         super().__init__(factory, ZmqEndpoint(ZmqEndpointType.bind, zap.ENDPOINT))
 
     def messageReceived(self, message: list[bytes]) -> None:
-        """Called by txZMQ with a question, the next of which comes only after an answer."""
+        """Called by txZMQ with a request; without a reply there would never be another."""
         try:
-            answer = self._guard.answer(message)
+            reply = self._guard.answer(message)
+            if reply[2] == zap.REFUSED:
+                self._peers.refuse(reply[3].decode(), message[3].decode("ascii", "replace"))
         except Exception:
-            _log.failure("whether a broker may connect could not be said")
-            answer = [*message[:2], b"500", b"failed", b"", b""]
-        self.send(answer)
+            _log.failure("ZAP authentication failed with an internal error")
+            reply = [*message[:2], b"500", b"failed", b"", b""]
+        self.send(reply)
 
 
 class Sockets:
@@ -255,7 +251,7 @@ class Sockets:
 
     def __init__(
         self,
-        limits: Limits,
+        settings: LiveSettings,
         publish: Publish,
         on_exit: Callable[[], None] | None,
         guard: Guard | None,
@@ -263,14 +259,15 @@ class Sockets:
     ) -> None:
         """Make them; for the arguments see BrokerConnection and PeerEvents."""
         self._factory = ZmqFactory()
-        # The factory shuts it down. It has to be there before the first connection.
+        # The handler must be there before the first connection.
         if guard is not None:
-            Questions(self._factory, guard)
-        self.connection = BrokerConnection(self._factory, limits, publish, on_exit, guard)
-        self._events = PeerEvents(self._factory, self.connection, peers)
+            ZapHandler(self._factory, guard, peers)
+        self.connection = BrokerConnection(self._factory, settings, publish, on_exit, guard)
+        wants_curve = guard is not None and guard.wants_curve
+        self._events = PeerEvents(self._factory, self.connection, peers, wants_curve=wants_curve)
 
     def read_events(self) -> None:
-        """Read now what ZeroMQ has told of connections."""
+        """Read now what ZeroMQ has reported of connections."""
         self._events.doRead()
 
     def close(self) -> None:

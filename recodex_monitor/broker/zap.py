@@ -1,6 +1,7 @@
-"""Who may be a broker, where not everybody may: ZeroMQ asks by its own protocol, ZAP.
+"""Who may be a broker, where not everybody may: the answers to ZeroMQ's requests by ZAP.
 
-See https://rfc.zeromq.org/spec/27/. Keys are files as ``zmq.auth`` makes them.
+ZAP is the ZeroMQ Authentication Protocol, https://rfc.zeromq.org/spec/27/. Keys are files as
+``zmq.auth`` makes them.
 """
 
 from collections.abc import Callable
@@ -13,23 +14,28 @@ from zmq.utils import z85
 
 from recodex_monitor.settings.endpoints import parsed_ip
 from recodex_monitor.settings.schema import ConfigError, Zeromq
-from recodex_monitor.timing.throttle import Dropped
+from recodex_monitor.timing.throttle import ThrottledCounts
 
 _log = Logger()
 _T = TypeVar("_T")
 
 ENDPOINT = "inproc://zeromq.zap.01"
-"""Where ZeroMQ asks."""
+"""Where ZeroMQ sends its requests."""
 
 NETWORK, FILE = b"network", b"file"
-"""ZAP's domains, which tell by what a broker has come."""
+"""ZAP's domains: whether a broker connects by an IP address or by a socket file."""
+
+
+REFUSED = b"400"
+"""The status of a reply that refuses a connection."""
 
 
 class Guard:
-    """Says whose connections are taken.
+    """Decides whose connections are accepted.
 
     Attributes:
-        refused: counts whose are not.
+        refused: those that are not, by reason.
+        wants_curve: whether they must use CURVE.
     """
 
     def __init__(self, settings: Zeromq, seconds: Callable[[], float]) -> None:
@@ -37,7 +43,7 @@ class Guard:
 
         Args:
             settings: networks and keys.
-            seconds: the time.
+            seconds: the time in seconds.
 
         Raises:
             ConfigError: a file cannot be read or used.
@@ -50,10 +56,11 @@ class Guard:
             if self._secret is None:
                 raise ConfigError(["zeromq.curve_clients: needs zeromq.curve_key too"])
             self._clients = _read("curve_clients", settings.curve_clients, _public_keys)
-        self.refused = Dropped(_log, "broker's connection", seconds)
+        self.wants_curve = self._secret is not None
+        self.refused = ThrottledCounts(_log, "broker connection", seconds)
 
     def protect(self, socket: "zmq.Socket[bytes]", domain: bytes) -> None:
-        """Have ZeroMQ ask about who connects to a socket, which is about to be bound."""
+        """Have ZeroMQ ask about each connection to a socket; call it before the socket is bound."""
         socket.set(zmq.ZAP_DOMAIN, domain)
         socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
         if self._secret is not None:
@@ -61,17 +68,17 @@ class Guard:
             socket.set(zmq.CURVE_SECRETKEY, self._secret)
 
     def answer(self, request: list[bytes]) -> list[bytes]:
-        """Answer to a question of ZeroMQ's."""
+        """The reply to a request: accepted (200) or refused (400), with the reason."""
         version, number, domain, address, _identity, _mechanism, *credentials = request
         host = address.decode("ascii", "replace")
         why = self._objection(domain, host, credentials)
         if why is not None:
             self.refused.add(why, f"{host!r}: {why}")
-            return [version, number, b"400", why.encode(), b"", b""]
+            return [version, number, REFUSED, why.encode(), b"", b""]
         return [version, number, b"200", b"OK", b"", b""]
 
     def _objection(self, domain: bytes, host: str, credentials: list[bytes]) -> str | None:
-        # Who can come by a socket file is said by the file's mode.
+        # The mode of a socket file decides who can connect by it.
         ip = parsed_ip(host)
         inside = ip is not None and any(ip in network for network in self._networks)
         if domain != FILE and not inside:
@@ -104,7 +111,7 @@ def _secret_key(file: str) -> bytes:
     _, secret = zmq.auth.load_certificate(file)
     if secret is None:
         raise ValueError("has no secret key, name the .key_secret file")
-    # ZeroMQ's own error would come when the socket is made.
+    # Check it now: ZeroMQ would complain only when the socket is made.
     zmq.curve_public(secret)
     return secret
 

@@ -1,7 +1,7 @@
 """A channel is the log of one job; a subscription is a position in it.
 
-The log is the bytes of finished WebSocket text frames, one after another, so that what a
-browser is due is a slice of it. Nothing here knows sockets or time.
+The log is the bytes of finished WebSocket text frames, one after another, so what a client is to
+be sent next is a slice of it. Nothing here knows sockets, or reads a clock.
 """
 
 from array import array
@@ -16,24 +16,25 @@ from typing import Protocol
 from recodex_monitor.channels.frames import spans, text_frame
 
 CHUNK_SIZE = 16 * 1024
-"""Bytes after which a slice for a reader ends, at the next message's end.
+"""Bytes after which a chunk ends, at the end of the message in which they are reached.
 
-A reader that stalls costs one slice and what the kernel was told to take: 16 KB keeps that at
-54 KB a reader, and larger slices bring no more throughput.
+A client that stalls costs one chunk and the kernel's send buffer: 16 KB keeps that at 54 KB a
+client, and larger chunks bring no more throughput.
 """
 
 SHARED_SIZE = 1024
-"""Bytes of a slice up to which a channel keeps the last one for the next reader.
+"""Bytes up to which a channel keeps the chunk that was read last, for the next subscription.
 
-Followers of a running job all stand at the same place; that saves 0.4 us of a delivery.
+The followers of a running job are all at the same position; this saves 0.4 µs of each delivery.
 """
 
 _NOTHING = (-1, b"")
+_MAX_TIME = 2**32 - 1  # what fits into Channel.times: 497 days
 _POSITION, _COUNT = itemgetter(0), itemgetter(1)
 
 
 class End(StrEnum):
-    """How a channel ended."""
+    """How a channel ended, and how its job went."""
 
     FINISHED = "finished"
     FAILED = "failed"
@@ -41,23 +42,31 @@ class End(StrEnum):
 
 
 class Channel:
-    """The messages of one job, how it ended, and who reads them.
+    """The messages of one job, how it ended, and who follows it.
 
     Attributes:
         id: the job's id.
-        epoch: a random token; with a message's number, counted from 1, it names the message for
-            ever, since another channel of the same id has another.
+        epoch: a random token. Another channel of the same id has another epoch, so epoch and
+            number of a message, counted from 1, identify the message for ever.
         log: the frames, one after another.
         count: messages in the log.
-        is_full: it takes only its end any more.
+        is_full: a limit is reached, and only the job's outcome and the channel's end will be added.
         end: how the channel ended; None while it has not.
-        last: the slice that was read last, and where it begins; most readers stand there.
-        subscriptions: who reads it.
-        number: what the journal calls it; 0 before, -1 after it was there.
-        saved: bytes of the log that the journal has.
-        began: hundredths of a second at which the channel began, or went on after a restart.
-        times: of the last messages, when each came: hundredths of a second since it began. Those
-            before them came before a restart.
+        outcome: how the job went: FAILED if its last attempt said so, else as the channel ended.
+        last_chunk: the chunk that was read last, after the position where it begins.
+        subscriptions: the positions of those who follow it.
+        number: the channel's number in the history file; 0 before it is saved there, -1 after it
+            was removed from there.
+        saved: bytes of the log that are in the history file.
+        began: when the channel was created, or restored after a restart, in hundredths of a second
+            of the hub's clock.
+        skipped: messages before those in the log, which are included in ``count``.
+        joined: clients that have followed it since it began, or was restored after a restart.
+        is_trial: whether it is a job of ``recodex-monitor doctor``; see ``trials``.
+        forgotten: when it was removed, in seconds of the hub's clock; None for a channel that is
+            kept. See ``tombstones``.
+        times: when each message came, in hundredths of a second since ``began``. There are none
+            for the messages before a restart, so these are the times of the last messages.
     """
 
     __slots__ = (
@@ -66,67 +75,85 @@ class Channel:
         "count",
         "end",
         "epoch",
+        "forgotten",
         "id",
         "is_full",
-        "last",
+        "is_trial",
+        "joined",
+        "last_chunk",
         "log",
         "number",
+        "outcome",
         "saved",
+        "skipped",
         "subscriptions",
         "times",
     )
 
     def __init__(self, channel_id: str, epoch: str | None = None) -> None:
-        """Make a channel without messages; without an epoch, with one of its own."""
+        """Make a channel without messages; the epoch is a new one, unless one is given."""
         self.id = channel_id
         self.epoch = epoch or token_urlsafe(9)
         self.log = bytearray()
         self.count = 0
-        self.is_full = False
+        self.is_full = self.is_trial = False
         self.end: End | None = None
+        self.outcome: End | None = None
         self.subscriptions: set[Subscription] = set()
-        self.number = self.saved = 0
+        self.number = self.saved = self.skipped = self.joined = 0
+        self.forgotten: float | None = None
         self.began = 0
         self.times = array("I")
-        # Ends of messages, about CHUNK_SIZE apart, with the number of the message: where slices
-        # end, so that every slice is whole frames and a ping or close frame may come between.
+        # Ends of messages, about CHUNK_SIZE apart, each with the number of its message. Chunks end
+        # there, so that each is whole frames and a ping or close frame may follow it.
         self._marks: list[tuple[int, int]] = []
-        self.last = _NOTHING
+        self.last_chunk = _NOTHING
 
-    def renew(self) -> None:
-        """Become another channel with the same messages: ids given so far mean nothing any more."""
+    def take_new_epoch(self) -> None:
+        """Take a new epoch, as if the messages were new: ids given so far are no longer valid."""
         self.epoch = token_urlsafe(9)
         self.number = self.saved = 0
 
-    def append(self, text: bytes) -> int:
-        """Add a message, given as its text; returns the bytes by which the log has grown."""
+    def skip(self, count: int) -> None:
+        """Let the log, which must be empty, begin after so many messages."""
+        self.count = self.skipped = count
+        self._marks = [(0, count)]
+
+    def append(self, text: bytes, now: int = 0) -> int:
+        """Add a message; returns the bytes by which the log has grown.
+
+        Args:
+            text: of the message.
+            now: the time in hundredths of a second.
+        """
         frame = text_frame(text)
         self.extend(frame, 1)
+        self.times.append(now - self.began & _MAX_TIME)
         return len(frame)
 
     def extend(self, frames: bytes, count: int) -> None:
-        """Add so many messages, given as their frames."""
-        # Who has read all so far reads just these.
+        """Add ``count`` messages, given as their frames."""
+        # Whoever has read everything so far will read exactly these frames next.
         whole = self.subscriptions and len(frames) <= SHARED_SIZE
-        self.last = (len(self.log), frames) if whole else _NOTHING
+        self.last_chunk = (len(self.log), frames) if whole else _NOTHING
         self.log += frames
         self.count += count
         if len(self.log) - (self._marks[-1][0] if self._marks else 0) >= CHUNK_SIZE:
             self._marks.append((len(self.log), self.count))
 
     def chunk(self, position: int) -> bytes:
-        """The log from a message's end on: whole frames, about CHUNK_SIZE bytes or all there is."""
+        """The log from the end of a message on: whole frames, all or about CHUNK_SIZE bytes."""
         stop = len(self.log)
         if stop - position > CHUNK_SIZE:
             mark = bisect_right(self._marks, position, key=_POSITION)
             stop = self._marks[mark][0] if mark < len(self._marks) else stop
         chunk = bytes(memoryview(self.log)[position:stop])
         if len(chunk) <= SHARED_SIZE and len(self.subscriptions) > 1:
-            self.last = position, chunk
+            self.last_chunk = position, chunk
         return chunk
 
     def pieces(self, position: int) -> Iterator[tuple[bytes, int]]:
-        """The log from a message's end on, in chunks, each with the messages up to its end."""
+        """The log from the end of a message on, in chunks, each with the messages up to its end."""
         while position < len(self.log):
             mark = bisect_right(self._marks, position, key=_POSITION)
             end = self._marks[mark] if mark < len(self._marks) else (len(self.log), self.count)
@@ -134,7 +161,7 @@ class Channel:
             position = end[0]
 
     def position(self, count: int) -> int:
-        """Where so many messages end; there must be as many."""
+        """The position after the first ``count`` messages, of which not fewer are in the log."""
         mark = bisect_right(self._marks, count, key=_COUNT)
         start, before = self._marks[mark - 1] if mark else (0, 0)
         for span in islice(spans(self.log, start), count - before):
@@ -142,7 +169,7 @@ class Channel:
         return start
 
     def count_at(self, position: int) -> int:
-        """How many messages end at or before a position where one ends."""
+        """The count of messages up to a position, which must be the end of one."""
         if position == len(self.log):
             return self.count
         mark = bisect_right(self._marks, position, key=_POSITION)
@@ -150,12 +177,12 @@ class Channel:
         return before + sum(1 for _ in spans(self.log, start, position))
 
 
-class Reader(Protocol):
-    """Who reads a subscription, as far as people want to know.
+class Client(Protocol):
+    """What statistics and the status page show of a subscription's client.
 
     Attributes:
-        kind: of the transport: one of few, known beforehand.
-        address: of the client; None where it is not known.
+        kind: of its transport, one of a few fixed names.
+        address: its IP address; None where it is not known.
     """
 
     @property
@@ -168,46 +195,58 @@ class Reader(Protocol):
 
 
 class Subscription:
-    """A position in a channel's log, and who reads on from there: one connection, or the like.
+    """A position in a channel's log, from which somebody reads on.
 
-    A subclass says what happens to what is read. The log stays readable here after the hub has
-    forgotten the channel.
+    A subclass decides what is done with what is read. The log stays readable here after the hub
+    has removed the channel.
 
     Attributes:
         channel: what is read; set by ``Hub.subscribe``.
         position: bytes of the log that were read.
-        waits: not to be woken, since the reader takes no more for now or follows no longer.
-        origin: the position at which it began; -1 before it was first woken.
-        since: seconds at which it began.
-        reader: who reads it; None for nobody whom people want to know of.
+        is_paused: it must not be woken, because it can take no more for now, or has ended.
+        start_position: the position at which it began; -1 before it was first woken.
+        since: when it began, in seconds of the hub's clock.
+        client: who follows; None for a subscription that statistics leave out.
     """
 
-    __slots__ = ("channel", "origin", "position", "reader", "since", "waits")
+    __slots__ = ("channel", "client", "is_paused", "position", "since", "start_position")
     channel: Channel
 
     def __init__(self) -> None:
         self.position = 0
-        self.origin = -1
+        self.start_position = -1
         self.since = 0.0
-        self.reader: Reader | None = None
-        self.waits = False
+        self.client: Client | None = None
+        self.is_paused = False
 
     def wake(self) -> bool:
-        """Read once and pass it on; end when the channel has.
+        """Read once and pass on what was read; unsubscribe after the end of the channel.
 
-        Called when there may be something to read, unless it ``waits``; then whoever lets it
-        go on has it woken by the hub. Returns whether another call would do more at once.
+        The hub calls it when there may be something to read, but not while it ``is_paused``.
+        Whoever resumes it then calls ``Hub.wake``. Returns whether there is more to read now.
         """
         raise NotImplementedError
 
     def abandon(self) -> None:
-        """End: waking failed, and nothing more will come."""
+        """End the subscription, because ``wake`` has failed; it will not be called again."""
         raise NotImplementedError
 
+    def restart(self) -> None:
+        """Tell whoever follows to begin again: what was read is not in the channel any more.
+
+        The subscription has ended already.
+        """
+        self.abandon()
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether the follower knows the messages by their ids."""
+        return False
+
     def read(self) -> bytes:
-        """Take the next bytes of the log, whole frames; empty when all is read."""
+        """Take the next chunk of the log; it is empty when all has been read."""
         position = self.position
-        start, chunk = self.channel.last
+        start, chunk = self.channel.last_chunk
         if start != position:
             chunk = self.channel.chunk(position)
         self.position = position + len(chunk)
@@ -215,5 +254,5 @@ class Subscription:
 
     @property
     def behind(self) -> int:
-        """Bytes of the log that were not read yet."""
+        """Bytes of the log that have not been read yet."""
         return len(self.channel.log) - self.position

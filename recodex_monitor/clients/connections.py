@@ -1,136 +1,165 @@
-"""Who is connected, by whichever protocol, and who may be."""
+"""The open connections of all clients, whatever they speak, and their admission."""
 
 import resource
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import ISSLTransport
 from twisted.logger import Logger
 
-from recodex_monitor.clients.admission import LOCAL, Admission, Refused
-from recodex_monitor.settings.schema import Limits
+from recodex_monitor.clients.admission import LOCAL, Admission, Refused, other_origin
+from recodex_monitor.clients.forwarded import Source
+from recodex_monitor.clients.refused_origins import RefusedOrigins
+from recodex_monitor.settings.schema import LiveSettings
 from recodex_monitor.timing.clock import Clock
-from recodex_monitor.timing.slices import Turns
-from recodex_monitor.timing.throttle import Dropped
-from recodex_monitor.timing.timeouts import Deadlines
+from recodex_monitor.timing.slices import TimeSlices
+from recodex_monitor.timing.throttle import ThrottledCounts
+from recodex_monitor.timing.timeouts import Timeouts
 
 _log = Logger()
 
 SPARE_FILES = 100
-"""Open files that are not for clients, nor for telling them that there is no room."""
+"""File descriptors that are kept for other things than clients, such as the broker."""
 
 
-class Guest(Protocol):
-    """A connection."""
+class Connection(Protocol):
+    """A client's open connection, whatever it speaks.
+
+    Attributes:
+        transport: as Twisted gives it to a protocol.
+    """
 
     transport: Any
 
     def leave(self) -> None:
-        """End, since the monitor stops, once the client has got all that is due."""
+        """End, because the monitor stops, once the client has everything that is due to it."""
 
     def cut(self) -> None:
-        """End at once, with what is due."""
+        """End at once, and discard what is still due."""
 
 
-class Reception:
-    """Knows all connections, and gives places to clients.
+class Connections:
+    """Knows all open connections, and counts the admitted clients.
 
     Attributes:
-        connections: all that are open, those without a place included.
-        refused: counts whom there was no place for.
+        clients: all open connections, admitted or not.
+        refused: counts the refused clients.
+        refused_origins: the last origins whose pages were refused.
+        lists: see Admission.
+        is_trusted: see Admission.
+        release: see Admission.
     """
 
-    def __init__(self, limits: Limits, clock: Clock) -> None:
-        """Nobody is there yet.
+    def __init__(self, settings: LiveSettings, clock: Clock) -> None:
+        """Begin without connections.
 
         Args:
-            limits: of the connections.
+            settings: have the limits.
             clock: tells the time.
         """
-        self.connections: set[Guest] = set()
-        self.refused = Dropped(_log, "client", clock.seconds)
-        self._admission = Admission(limits)
-        self._limits = limits
+        self.clients: set[Connection] = set()
+        self.refused = ThrottledCounts(_log, "client", clock.seconds)
+        self.refused_origins = RefusedOrigins()
+        self._admission = Admission(settings)
+        self._settings = settings
         self._seconds = clock.seconds
-        self._silent = Deadlines[Any](lambda: limits.handshake_timeout)
-        self.sweep = Turns(clock, self._sweep_steps)
-        """Cuts the clients that have asked for nothing in time; call it every second."""
+        self._without_head = Timeouts[Any](lambda: settings.limits.handshake_timeout)
+        self.sweep = TimeSlices(clock, self._sweep_steps)
+        """Cuts the connections whose request has not come in time; call it every second."""
         self._all_gone: list[Deferred[None]] = []
-        self.allows = self._admission.allows
+        self.lists = self._admission.lists
+        self.is_trusted = self._admission.is_trusted
         self.release = self._admission.release
 
     def has_room(self) -> bool:
-        """Whether there may be another connection at all, so that it can at least be answered.
+        """Whether another connection may be opened, if only to be refused.
 
-        Twice as many connections as places leaves room to tell the others that there are none.
-        The last descriptors are for the broker: a connection that it cannot accept makes
-        ZeroMQ's thread spin.
+        Twice as many connections as admitted clients leave room to tell the others why they are
+        refused. The last file descriptors are for brokers: ZeroMQ's thread spins if it cannot
+        accept a connection.
         """
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        room = min(2 * self._limits.max_connections, allowed - min(SPARE_FILES, allowed // 4))
-        if len(self.connections) < room:
-            return True
-        self.refused.add("no room", "too many connections, those in their handshake included")
-        return False
+        room = min(
+            2 * self._settings.limits.max_connections, allowed - min(SPARE_FILES, allowed // 4)
+        )
+        return len(self.clients) < room
 
-    def admit(self, transport: Any, forwarded_for: str, origin: str) -> str:
-        """Give a client a place; returns its address, with which ``release`` takes it back.
+    def admit(self, transport: Any, source: Source) -> str:
+        """Admit a client; returns its address, to be given to ``release`` at its end.
 
         Args:
             transport: of its connection.
-            forwarded_for: the value of X-Forwarded-For; empty without one.
-            origin: of the page that connects; empty for a client that is no page.
+            source: says where it comes from.
 
         Raises:
-            Refused: there is no place, or the page may not connect.
+            Refused: there are too many connections, or the page may not connect.
         """
-        peer = getattr(transport.getPeer(), "host", LOCAL)
-        try:
-            return self._admission.admit(peer, forwarded_for, origin or None)
-        except Refused as refused:
-            self.refused.add(refused.reason, refused)
-            raise
+        self.check_origin(transport, source)
+        return self._admission.admit(peer_of(transport), source)
 
-    def opened(self, guest: Guest) -> None:
-        """A client has connected, and has some time to ask for something."""
-        self.connections.add(guest)
-        self._silent.put(guest.transport, self._seconds())
+    def check_origin(self, transport: Any, source: Source) -> None:
+        """Refuse a page whose origin may not connect.
 
-    def asked(self, transport: Any) -> None:
-        """A client has sent the whole head of a request, by this transport."""
-        self._silent.discard(transport)
+        Raises:
+            Refused: it may not.
+        """
+        if not source.origin or self._admission.allows_all():
+            return
+        is_secure = ISSLTransport.providedBy(transport)
+        if not self._admission.allows(peer_of(transport), source, is_secure=is_secure):
+            self.refused_origins.add(source.origin, self._seconds())
+            raise other_origin(source.origin)
 
-    def changed(self, old: Guest, new: Guest) -> None:
-        """A connection has another protocol."""
-        self.connections.add(new)
-        self.connections.discard(old)
+    def refuse(self, refused: Refused) -> None:
+        """Count a refused client, and log it."""
+        self.refused.add(refused.reason, refused)
 
-    def lost(self, guest: Guest) -> None:
-        """A client has gone."""
-        self._silent.discard(guest.transport)
-        self.connections.discard(guest)
-        if not self.connections:
+    def opened(self, connection: Connection) -> None:
+        """Note a new connection, whose request has to come in time."""
+        self.clients.add(connection)
+        self._without_head.put(connection.transport, self._seconds())
+
+    def head_received(self, transport: Any) -> None:
+        """Note that the whole head of a request has come from this transport."""
+        self._without_head.discard(transport)
+
+    def replaced(self, old: Connection, new: Connection) -> None:
+        """Note that a connection goes on with another protocol."""
+        self.clients.add(new)
+        self.clients.discard(old)
+
+    def lost(self, connection: Connection) -> None:
+        """Note that a connection has ended."""
+        self._without_head.discard(connection.transport)
+        self.clients.discard(connection)
+        if not self.clients:
             waiting, self._all_gone = self._all_gone, []
             for deferred in waiting:
                 deferred.callback(None)
 
     def _sweep_steps(self) -> Iterator[None]:
-        for transport in self._silent.pop_due(self._seconds()):
+        for transport in self._without_head.pop_due(self._seconds()):
             transport.abortConnection()
             yield
 
     def close_all(self) -> Deferred[None]:
-        """Send everybody away since the monitor stops; fires when all have gone."""
+        """Let all connections end, because the monitor stops; fires when they have."""
         gone: Deferred[None] = Deferred()
         self._all_gone.append(gone)
-        for guest in tuple(self.connections):
-            guest.leave()
-        if not self.connections:
+        for connection in tuple(self.clients):
+            connection.leave()
+        if not self.clients:
             self._all_gone.remove(gone)
             gone.callback(None)
         return gone
 
     def abort_all(self) -> None:
-        """End what is left of the connections at once."""
-        for guest in tuple(self.connections):
-            guest.cut()
+        """Cut all connections that are still open."""
+        for connection in tuple(self.clients):
+            connection.cut()
+
+
+def peer_of(transport: Any) -> str:
+    """The address at the other end of a connection."""
+    return getattr(transport.getPeer(), "host", None) or LOCAL

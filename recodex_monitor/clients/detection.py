@@ -1,7 +1,9 @@
-"""What speaks on the public port: WebSocket or plain HTTP, by the head of a request.
+"""Detects what a client speaks on the public port, WebSocket or plain HTTP, by its request's head.
 
-A connection is WebSocket's until its first data are no ordinary handshake, so that these, nearly
-all there are, cost nothing more. Then it waits for the whole head to be there.
+A connection is a WebSocket until its first data turns out not to be an ordinary handshake. So
+ordinary handshakes, which nearly all clients send, cost nothing extra. Any other connection waits
+here for the whole head, and goes on as plain HTTP. If its request then turns out to be a handshake
+after all, it is a WebSocket again.
 """
 
 import re
@@ -11,115 +13,184 @@ from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.python.failure import Failure
 
 from recodex_monitor.channels.hub import Hub
-from recodex_monitor.clients.connections import Guest, Reception
-from recodex_monitor.clients.site import Web, plain_answer
-from recodex_monitor.clients.streams import Streams
+from recodex_monitor.clients.access import Access
+from recodex_monitor.clients.admission import Refused
+from recodex_monitor.clients.announcements import Announcements, HasBroker
+from recodex_monitor.clients.connections import Connection, Connections, peer_of
+from recodex_monitor.clients.first_bytes import (
+    answer_to,
+    refusal_on_plain_port,
+    refusal_on_tls_port,
+)
+from recodex_monitor.clients.following import Shared
+from recodex_monitor.clients.handshake import Handshake
+from recodex_monitor.clients.http_connection import HttpConnection
+from recodex_monitor.clients.refusals import STOPPING
+from recodex_monitor.clients.request_line import empty_lines, lone_line_end
+from recodex_monitor.clients.site import Site
+from recodex_monitor.clients.stream_factory import StreamFactory
 from recodex_monitor.clients.websocket import SubscriberFactory, SubscriberProtocol
-from recodex_monitor.settings.schema import Limits
+from recodex_monitor.settings.schema import LiveSettings
 from recodex_monitor.timing.clock import Clock
 
-_UPGRADE = re.compile(rb"\nupgrade:", re.IGNORECASE)
 _FOLDED = re.compile(rb"\n[ \t]")
-"""A header that goes on in the next line, which HTTP/1.1 has given up: readers differ about it."""
+"""A header that continues on the next line: obsolete in HTTP/1.1, and parsers disagree on it."""
+
+_FOLDED_HEADER = Refused(
+    400, "bad request", "A header continues on the next line, which HTTP/1.1 no longer allows."
+)
 
 
-class Front(ServerFactory):
+class PublicFactory(ServerFactory):
     """Makes the connections of the public port.
 
     Attributes:
-        reception: knows all connections.
+        connections: knows all connections.
+        access: decides who may follow what.
         subscribers: makes those that speak WebSocket.
-        limits: of the connections.
+        settings: have the limits of the connections.
+        sweeps: end or wake the clients whose time is up; call each of them every second.
     """
 
     noisy = False
 
-    def __init__(self, hub: Hub, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self, hub: Hub, settings: LiveSettings, clock: Clock, has_broker: HasBroker
+    ) -> None:
         """Make a factory without connections.
 
         Args:
             hub: has the channels.
-            limits: of the connections.
+            settings: have the limits of the connections.
             clock: tells the time.
+            has_broker: see HasBroker.
         """
-        self.limits = limits
-        self.reception = Reception(limits, clock)
-        self.subscribers = SubscriberFactory(hub, self.reception, limits, clock, self._wait)
-        streams = Streams(hub, limits, clock)
-        self._web = Web(streams, self.reception, limits, clock)
-        parts = (self.reception, self.subscribers, streams, self._web)
-        self.sweeps = tuple(part.sweep for part in parts)
-        """See to the clients whose time is up; call them every second."""
+        self.settings = settings
+        self.connections = Connections(settings, clock)
+        announcements = Announcements(hub, clock.seconds, has_broker)
+        self.access = Access(clock, self.connections.refused)
+        shared = Shared(
+            *(hub, announcements, settings, clock, self.connections.refused, self.access)
+        )
+        self.subscribers = SubscriberFactory(
+            hub, self.connections, settings, clock, self._detect, shared
+        )
+        streams = StreamFactory(hub, settings, clock, shared)
+        self._site = Site(streams, self.connections, settings, clock, self._to_websocket)
+        self.sweeps = (
+            self.connections.sweep,
+            self.subscribers.keepalive.sweep,
+            shared.sweep,
+            self.access.sweep,
+            streams.sweep,
+            self._site.sweep,
+        )
 
     def buildProtocol(self, addr: Any) -> SubscriberProtocol | None:
         """Called by Twisted for a new connection; None closes it at once."""
-        return self.subscribers.buildProtocol(addr) if self.reception.has_room() else None
+        if self.connections.has_room():
+            return self.subscribers.buildProtocol(addr)
+        self.connections.refused.add("no room", "too many open connections, admitted or not")
+        return None
 
-    def _wait(self, client: SubscriberProtocol, data: bytes) -> None:
-        waiting = Waiting(self)
-        self._hand_over(client, waiting)
-        waiting.dataReceived(data)
+    def _detect(self, connection: SubscriberProtocol, data: bytes) -> None:
+        undetected = UndetectedConnection(self)
+        self._replace(connection, undetected)
+        undetected.dataReceived(data)
 
-    def to_websocket(self, waiting: "Waiting", data: bytes) -> None:
-        """Hand a connection over to WebSocket, with all that has come and a whole head in it."""
-        client = self.subscribers.buildProtocol(None)
-        self._hand_over(waiting, client)
-        client.begin(data)
+    def refusal_on_tls_port(self, transport: Any, data: bytes) -> bytes | None:
+        """Refuse a connection to the port with TLS whose first data is none; see SecureFactory."""
+        refused = refusal_on_tls_port(data, peer_of(transport))
+        if refused is None:
+            return None
+        self.connections.refuse(refused)
+        return answer_to(refused, data)
 
-    def to_web(self, waiting: "Waiting", data: bytes) -> None:
-        """Hand a connection over to plain HTTP, with all that has come and a whole head in it."""
-        client = self._web.buildProtocol()
-        self._hand_over(waiting, client)
-        client.dataReceived(data)
+    def to_http(self, connection: "UndetectedConnection", head: bytes, rest: bytes) -> None:
+        """Continue a connection as plain HTTP.
 
-    def _hand_over(self, old: Guest, new: Any) -> None:
+        Args:
+            connection: is replaced.
+            head: of its request.
+            rest: what the client has sent after it, which may be frames.
+        """
+        transport = connection.transport
+        new = self._site.buildProtocol()
+        self._replace(connection, new)
+        new.begin(head)
+        if rest and not transport.disconnecting:
+            transport.protocol.dataReceived(rest)
+
+    def _to_websocket(self, connection: HttpConnection, handshake: Handshake) -> None:
+        rest = connection.detach()
+        new = self.subscribers.buildProtocol(None)
+        self._replace(connection, new)
+        new.accept(handshake)
+        if rest:
+            new.dataReceived(rest)
+
+    def _replace(self, old: Connection, new: Any) -> None:
         transport = old.transport
         transport.protocol = new
-        self.reception.changed(old, new)
+        self.connections.replaced(old, new)
         new.makeConnection(transport)
 
 
-class Waiting(Protocol):
-    """A connection of which we do not know yet what it is to speak."""
+class UndetectedConnection(Protocol):
+    """A connection whose protocol is not known yet; a ``connections.Connection``."""
 
     transport: Any
-    _came = b""
+    _received = b""
 
-    def __init__(self, front: Front) -> None:
-        """Wait for the first data; see Front."""
-        self._front = front
+    def __init__(self, factory: PublicFactory) -> None:
+        """Wait for the head of a request.
+
+        Args:
+            factory: gets the connection then.
+        """
+        self._factory = factory
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Called by Twisted when the connection has gone."""
-        self._front.reception.lost(self)
+        """Called by Twisted when the connection has ended."""
+        self._factory.connections.lost(self)
 
     def dataReceived(self, data: bytes) -> None:
-        """Called by Twisted with what came in."""
-        came = self._came = self._came + data
-        limit = self._front.limits.max_handshake_size
-        end = came.find(b"\r\n\r\n", 0, limit)
-        if end >= 0:
-            self._asked(came, end)
-        elif len(came) > limit:
-            self._refuse(431)
+        """Called by Twisted with what the client has sent."""
+        received = self._received = self._received + data
+        refused = refusal_on_plain_port(received, peer_of(self.transport))
+        if refused is not None:
+            self._refuse(refused)
+            return
+        limit = self._factory.settings.limits.max_handshake_size
+        begin = empty_lines(received)
+        end = received.find(b"\r\n\r\n", begin, limit)
+        head = received if end < 0 else received[: end + 4]
+        if refused := lone_line_end(head[:limit], len(received) - len(data)):
+            self._refuse(refused)
+        elif end >= 0:
+            self._head_received(head[begin:], received[end + 4 :])
+        elif len(received) > limit:
+            text = f"The head of the request is longer than {limit} bytes."
+            self._refuse(Refused(431, "long head", text))
 
-    def _asked(self, came: bytes, end: int) -> None:
-        self._front.reception.asked(self.transport)
-        if _FOLDED.search(came, 0, end):
-            self._refuse(400)
-        elif _UPGRADE.search(came, 0, end):
-            self._front.to_websocket(self, came)
+    def _head_received(self, head: bytes, rest: bytes) -> None:
+        if _FOLDED.search(head):
+            self._refuse(_FOLDED_HEADER)
         else:
-            self._front.to_web(self, came)
+            self._factory.to_http(self, head, rest)
 
-    def _refuse(self, status: int) -> None:
-        self.transport.write(plain_answer(status))
+    def _refuse(self, refused: Refused) -> None:
+        self._factory.connections.refuse(refused)
+        self._answer(refused)
+
+    def _answer(self, refused: Refused) -> None:
+        self.transport.write(answer_to(refused, self._received))
         self.transport.loseConnection()
 
     def leave(self) -> None:
-        """Refuse, since the monitor stops; see reception.Guest."""
-        self._refuse(503)
+        """Refuse, because the monitor stops; see connections.Connection."""
+        self._answer(STOPPING)
 
     def cut(self) -> None:
-        """End the connection at once; see reception.Guest."""
+        """End the connection at once; see connections.Connection."""
         self.transport.abortConnection()

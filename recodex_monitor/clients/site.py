@@ -1,261 +1,229 @@
-"""The plain HTTP of the public port: pages, and channels as streams and as snapshots."""
+"""The site of the public port: pages, and channels as event streams and as snapshots."""
 
 import re
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web import http
 
-from recodex_monitor.channels.hub import NoRoom
-from recodex_monitor.clients.admission import RETRY_AFTER, Refused
-from recodex_monitor.clients.connections import Reception
-from recodex_monitor.clients.streams import MAX_WAIT, EventStream, Snapshot, Stream, Streams
-from recodex_monitor.network.static import File, read_file
-from recodex_monitor.settings.schema import Limits
+from recodex_monitor.channels.retention import NoRoom
+from recodex_monitor.clients.access import may_follow, token_of
+from recodex_monitor.clients.admission import Refused, Unauthorized
+from recodex_monitor.clients.connections import Connections
+from recodex_monitor.clients.delivery import resume_point
+from recodex_monitor.clients.forwarded import source_of_request
+from recodex_monitor.clients.handshake import Handshake, handshake_of, is_handshake
+from recodex_monitor.clients.http_connection import HttpConnection
+from recodex_monitor.clients.jobs_stream import followed_in
+from recodex_monitor.clients.opening import Opening
+from recodex_monitor.clients.origins import allow_origin, answer_preflight
+from recodex_monitor.clients.paths import FOLDER, OWN_FILES, PAGES, not_found, parse_path, unquoted
+from recodex_monitor.clients.refusals import METHODS, refusal
+from recodex_monitor.clients.snapshots import MAX_WAIT
+from recodex_monitor.clients.stream_factory import StreamFactory
+from recodex_monitor.clients.watch_page import Asked, WatchPage
+from recodex_monitor.network.static import File, read_common, read_file
+from recodex_monitor.network.tokens import TokenRefused
+from recodex_monitor.settings.schema import LiveSettings
 from recodex_monitor.timing.clock import Clock
-from recodex_monitor.timing.slices import Turns
-from recodex_monitor.timing.timeouts import Deadlines
+from recodex_monitor.timing.slices import TimeSlices
+from recodex_monitor.timing.timeouts import Timeouts
 
 _log = Logger()
 
-FOLDER = Path(__file__).with_name("static")
-
-METHODS = b"GET, HEAD, OPTIONS"
-
 _POLICY = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; "
-    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    b"connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_FILES = {
-    b"/": "index.html",
-    b"/progress.js": "progress.js",
-    b"/watch.js": "watch.js",
-    b"/watch.css": "watch.css",
-}
-_WATCH = "watch.html"
-_HOST = re.compile(rb"^https?://[^/]*")
-_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_INDEX = "index.html"
+_NO_ID = "The channel id is missing. The path must end with it, as in /watch/CHANNEL."
+_NO_FOLLOW = (
+    "The path must end with a channel id, as in /events/CHANNEL, or the query must name from 1 to "
+    "{most} channels, as in /events?follow=CHANNEL&follow=CHANNEL@AFTER."
+)
+_NO_ROOM = Refused(503, "no room", "There is no room for another channel. Try again later.")
+_BUG = Refused(500, "internal error", "The monitor could not answer, because of a bug in it.")
 
 
-def plain_answer(status: int) -> bytes:
-    """A whole answer that says only that a request failed."""
-    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\n"
-    retry = f"Retry-After: {RETRY_AFTER}\r\n" if status == 503 else ""
-    return f"{head}{retry}Content-Length: 0\r\n\r\n".encode()
+class Site:
+    """Makes the connections that speak plain HTTP, and answers their requests.
 
-
-class Request(http.Request):
-    """A request, answered by its connection's ``Web``."""
-
-    def process(self) -> None:
-        """Called by Twisted with a whole head."""
-        connection: Any = self.channel
-        connection.web.received(self)
-
-
-class Connection(http.HTTPChannel):
-    """A client's connection, for one request.
-
-    Attributes:
-        web: answers.
-        address: of the client that has a place; None without one.
-        stream: that is the answer, once it follows its channel; None for other answers.
-        has_body: the request has a body, which is not read.
+    It is the ``http_connection.Server`` of its connections.
     """
 
-    transport: Any
-    requestFactory = Request
-    timeOut = None
-    address: str | None = None
-    stream: Stream | None = None
-    has_body = False
-
-    def __init__(self, web: "Web", max_head_size: int) -> None:
-        super().__init__()
-        self.web = web
-        self.totalHeadersSize = self.MAX_LENGTH = max_head_size
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Called by Twisted when the connection has gone."""
-        super().connectionLost(reason)
-        self.web.lost(self)
-
-    def checkPersistence(self, request: Any, version: bytes) -> bool:
-        """Called by Twisted to learn whether another request may follow; none may.
-
-        A proxy would send it an upgrade to WebSocket, of which this protocol knows nothing.
-        """
-        request.setHeader(b"Connection", b"close")
-        return False
-
-    def allHeadersReceived(self) -> None:
-        """Called by Twisted before it reads a body, which we refuse to read."""
-        self.has_body = self.length != 0
-        self.length = 0
-        self.requests[-1].requestHeaders.removeHeader(b"Expect")
-        super().allHeadersReceived()
-
-    def requestDone(self, request: Any) -> None:
-        """Called by Twisted when the answer is written."""
-        self.finishing()
-        super().requestDone(request)
-
-    def _respondToBadRequestAndDisconnect(self) -> None:
-        self.transport.write(plain_answer(400))
-        self.loseConnection()
-
-    def finishing(self) -> None:
-        """See to it that the client takes its time within bounds."""
-        self.web.finishing(self)
-
-    def leave(self) -> None:
-        """End once all that is due is sent; see reception.Guest."""
-        if self.stream is not None:
-            self.stream.leave()
-
-    def cut(self) -> None:
-        """End at once; see reception.Guest."""
-        self.transport.abortConnection()
-
-
-class Web:
-    """Makes the connections that speak plain HTTP, and answers their requests."""
-
     def __init__(
-        self, streams: Streams, reception: Reception, limits: Limits, clock: Clock
+        self,
+        streams: StreamFactory,
+        connections: Connections,
+        settings: LiveSettings,
+        clock: Clock,
+        to_websocket: Callable[[HttpConnection, Handshake], None],
     ) -> None:
-        """Make a site without connections.
+        """Begin without connections.
 
         Args:
-            streams: watches over the streams.
-            reception: knows all connections and gives places to clients.
-            limits: of the connections.
+            streams: makes the answers that follow channels.
+            connections: knows all connections, and admits clients.
+            settings: have the limits of the connections.
             clock: tells the time.
+            to_websocket: continues a connection that has sent a handshake as a WebSocket.
         """
         self._streams = streams
-        self._reception = reception
-        self._limits = limits
+        self._connections = connections
+        self._settings = settings
         self._seconds = clock.seconds
-        self._files = {path: read_file(FOLDER / name) for path, name in _FILES.items()}
-        self._watch_page = read_file(FOLDER / _WATCH)
-        self._finishing = Deadlines[Connection](lambda: limits.finish_timeout)
-        self._roots: dict[bytes, Callable[[Any, str], None]] = {
-            b"/events/": self._events,
-            b"/channels/": self._messages,
-            b"/watch/": self._watch,
+        self._to_websocket = to_websocket
+        own = {name: read_file(FOLDER / (name or _INDEX)) for name in ("", *OWN_FILES)}
+        pages = {name: read_file(FOLDER / f"{name}.html") for name in PAGES}
+        self._files = own | pages | read_common()
+        self._watch_page = WatchPage(FOLDER)
+        self._finishing = Timeouts[HttpConnection](lambda: settings.limits.finish_timeout)
+        self._roots: dict[str, Callable[[Any, str], None]] = {
+            "events": self._events,
+            "channels": self._messages,
+            "watch": self._watch,
         }
-        self.sweep = Turns(clock, self._sweep_steps)
-        """Cuts the clients that take too long to read; call it every second."""
+        self.sweep = TimeSlices(clock, self._sweep_steps)
+        """Cuts the clients that read too slowly; call it every second."""
 
-    def buildProtocol(self) -> Connection:
-        """Make a connection, which the reception knows already."""
-        return Connection(self, self._limits.max_handshake_size)
+    def buildProtocol(self) -> HttpConnection:
+        """Make a connection that is to begin with a request."""
+        return HttpConnection(self, self._settings.limits.max_handshake_size)
 
-    def lost(self, connection: Connection) -> None:
-        """A client has gone."""
+    def lost(self, connection: HttpConnection) -> None:
+        """Called when a connection has ended; see Server."""
         self._finishing.discard(connection)
         if connection.stream is not None:
             connection.stream.lost()
         if connection.address is not None:
-            self._reception.release(connection.address)
-        self._reception.lost(connection)
+            self._connections.release(connection.address)
+        self._connections.lost(connection)
 
-    def finishing(self, connection: Connection) -> None:
-        """A client has more to take, and nothing more will come for it."""
+    def refused(self, refused: Refused) -> None:
+        """Count a request that is not understood; see Server."""
+        self._connections.refuse(refused)
+
+    def finishing(self, connection: HttpConnection) -> None:
+        """Wait until the client has read the rest; see Server."""
         self._finishing.put_once(connection, self._seconds())
 
     def received(self, request: Any) -> None:
-        """Answer a request, whatever it is."""
+        """Answer a request, whatever it asks for; see Server."""
         connection = request.channel
+        self._connections.head_received(connection.transport)
         request.setHeader(b"Date", http.datetimeToString())
         request.setHeader(b"X-Content-Type-Options", b"nosniff")
         try:
             self._answer(request)
+        except TokenRefused as refused:
+            _refuse(request, Unauthorized(refused.detail))
         except Refused as refused:
-            self._fail(request, refused.status)
+            self._connections.refuse(refused)
+            _refuse(request, refused)
         except NoRoom as error:
-            self._reception.refused.add("no room", error)
-            self._fail(request, 503)
+            self._connections.refused.add("no room", error)
+            _refuse(request, _NO_ROOM)
         except Exception:
-            _log.failure("answering a request failed")
+            _log.failure("answering an HTTP request failed")
             if request.startedWriting or connection.stream is not None:
                 connection.cut()
             else:
-                self._fail(request, 500)
+                _refuse(request, _BUG)
 
     def _answer(self, request: Any) -> None:
-        _check(request)
-        origin = (request.getHeader(b"Origin") or b"").decode("latin-1")
-        self._allow(request, origin)
-        if request.method == b"OPTIONS":
-            _preflight(request)
+        if is_handshake(request):
+            _check(request)
+            self._to_websocket(request.channel, handshake_of(request))
             return
-        forwarded_for = b",".join(request.requestHeaders.getRawHeaders(b"X-Forwarded-For", ()))
-        connection = request.channel
-        connection.address = self._reception.admit(
-            connection.transport, forwarded_for.decode("latin-1"), origin
-        )
-        self._serve(request)
+        allow_origin(request, self._connections)
+        _check(request)
+        if request.method not in METHODS.encode().split(b", "):
+            raise Refused(405, "other method", f"The methods are {METHODS}.")
+        if request.method == b"OPTIONS":
+            answer_preflight(request, self._connections)
+        else:
+            self._admit(request)
+            self._serve(request)
 
-    def _allow(self, request: Any, origin: str) -> None:
-        """Let pages of other origins read the answer, if they may."""
-        request.setHeader(b"Vary", b"Origin")
-        if origin and not self._reception.allows(origin):
-            raise Refused(403, "origin not allowed")
-        if origin:
-            request.setHeader(b"Access-Control-Allow-Origin", origin.encode("latin-1"))
-            request.setHeader(b"Access-Control-Expose-Headers", b"Retry-After")
+    def _admit(self, request: Any) -> None:
+        connection = request.channel
+        source = source_of_request(request)
+        connection.address = self._connections.admit(connection.transport, source)
 
     def _serve(self, request: Any) -> None:
-        path = _HOST.sub(b"", request.path) or b"/"
-        if path in self._files:
-            _send_file(request, self._files[path])
-            return
-        for root, serve in self._roots.items():
-            if path.startswith(root):
-                serve(request, self._channel_id(path[len(root) :]))
-                return
-        raise Refused(404, "not found")
+        path = parse_path(request.path)
+        if path is None:
+            raise not_found(request.path)
+        if path.name in self._files:
+            _send_file(request, self._files[path.name])
+        elif path.name == "events" and not path.quoted_id:
+            self._jobs(request)
+        else:
+            self._roots[path.name](request, self._channel_id(path.quoted_id))
 
     def _channel_id(self, quoted: bytes) -> str:
-        unquoted = unquote_to_bytes(quoted)
-        if not unquoted or _BAD_ESCAPE.search(quoted):
-            raise Refused(400, "not a channel id")
-        if len(unquoted) > self._limits.max_channel_id:
-            raise Refused(414, "the channel id is too long")
-        try:
-            return unquoted.decode()
-        except UnicodeDecodeError:
-            raise Refused(400, "not a channel id") from None
+        if not quoted:
+            raise Refused(400, "bad channel id", _NO_ID)
+        limit = self._settings.limits.max_channel_id
+        if len(unquote_to_bytes(quoted)) > limit:
+            raise Refused(414, "long channel id", f"The channel id is longer than {limit} bytes.")
+        return unquoted(quoted)
 
     def _watch(self, request: Any, channel_id: str) -> None:
-        _send_file(request, self._watch_page)
+        wanted = _text(_argument(request, b"lang"))
+        accepted = _text(request.getHeader(b"Accept-Language") or b"")
+        asked = Asked(
+            self._watch_page.language(wanted, accepted),
+            _text(_argument(request, b"tasks")),
+            _text(_argument(request, b"back")),
+        )
+        channel = self._streams.hub.retention.find(channel_id)
+        if not may_follow(self._streams.access, request, channel_id):
+            channel = None
+        present = self._streams.announcements.present(channel)
+        page = self._settings.page
+        request.setHeader(b"Vary", b"Origin, Accept-Language")
+        request.setHeader(b"Content-Language", asked.language.encode())
+        file = self._watch_page.render(channel_id, channel, present, asked, page)
+        _send_file(request, file)
+
+    def _jobs(self, request: Any) -> None:
+        follows = followed_in(request.uri)
+        most = self._settings.limits.max_channels_per_request
+        if not 0 < len(follows) <= most:
+            raise Refused(400, "bad follow", _NO_FOLLOW.format(most=most))
+        last = (request.getHeader(b"Last-Event-ID") or b"").decode("latin-1")
+        token = token_of(self._streams.access, request)
+        self._streams.jobs_stream(request, follows, token).begin(last)
 
     def _events(self, request: Any, channel_id: str) -> None:
-        last = request.getHeader(b"Last-Event-ID") or _argument(request, b"after")
-        _begin(request, EventStream(self._streams, request, channel_id), last)
+        last = (request.getHeader(b"Last-Event-ID") or b"").decode("latin-1")
+        last = last or _resume_point(request)
+        token = token_of(self._streams.access, request, channel_id)
+        if request.method == b"HEAD":
+            _check_room(self._streams, channel_id)
+            if self._streams.is_over(channel_id, last):
+                request.setResponseCode(204)
+        stream = self._streams.event_stream(request, channel_id)
+        stream.token = token
+        opening = Opening(request, stream, last)
+        opening.begin(self._streams.hub.source, channel_id)
 
     def _messages(self, request: Any, channel_id: str) -> None:
         wait = _argument(request, b"wait") or b"0"
         if not re.fullmatch(rb"[0-9]{1,2}", wait) or int(wait) > MAX_WAIT:
-            raise Refused(400, "wait is not a number of seconds")
-        stream = Snapshot(self._streams, request, channel_id, int(wait))
-        _begin(request, stream, _argument(request, b"after"))
-
-    def _fail(self, request: Any, status: int) -> None:
-        if status == 503:
-            request.setHeader(b"Retry-After", b"%d" % RETRY_AFTER)
-        if status == 405:
-            request.setHeader(b"Allow", METHODS)
-        request.setResponseCode(status)
-        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-        _send(request, f"{status} {HTTPStatus(status).phrase}\n".encode())
+            text = f"wait must be a whole number of seconds from 0 to {MAX_WAIT}."
+            raise Refused(400, "bad wait", text)
+        token = token_of(self._streams.access, request, channel_id)
+        if request.method == b"HEAD" and int(wait):
+            _check_room(self._streams, channel_id)
+        stream = self._streams.snapshot(request, channel_id, int(wait))
+        stream.token = token
+        opening = Opening(request, stream, _resume_point(request))
+        opening.begin(self._streams.hub.source, channel_id)
 
     def _sweep_steps(self) -> Iterator[None]:
         for connection in self._finishing.pop_due(self._seconds()):
@@ -264,36 +232,33 @@ class Web:
 
 
 def _check(request: Any) -> None:
-    """Refuse what is wrong with a request whatever it is for."""
+    """Refuse a request that is wrong, whatever it asks for."""
     hosts = request.requestHeaders.getRawHeaders(b"Host", ())
     if len(hosts) > 1 or (not hosts and request.clientproto == b"HTTP/1.1"):
-        raise Refused(400, "not one Host")
-    if request.method not in METHODS.split(b", "):
-        raise Refused(405, "method not allowed")
+        raise Refused(400, "bad request", "The header Host is missing, or there are several.")
     if request.channel.has_body:
-        raise Refused(413, "a body")
+        raise Refused(413, "request with a body", "The request has a body. Send it without one.")
 
 
-def _preflight(request: Any) -> None:
-    """Tell a browser what pages of other origins may ask."""
-    request.setHeader(b"Allow", METHODS)
-    request.setHeader(b"Access-Control-Allow-Methods", b"GET")
-    request.setHeader(b"Access-Control-Allow-Headers", b"Last-Event-ID")
-    request.setHeader(b"Access-Control-Max-Age", b"600")
-    request.setResponseCode(204)
+def _check_room(streams: StreamFactory, channel_id: str) -> None:
+    """Let HEAD be refused like GET, which would open the channel."""
+    if not streams.hub.retention.has_room(channel_id):
+        raise NoRoom(f"max_channels, which left no room for {channel_id!r}")
+
+
+def _refuse(request: Any, refused: Refused) -> None:
+    headers, content = refusal(refused, (request.getHeader(b"Accept") or b"").decode("latin-1"))
+    request.setResponseCode(refused.status, HTTPStatus(refused.status).phrase.encode())
+    request.setHeader(b"Content-Security-Policy", _POLICY)
+    request.setHeader(b"Referrer-Policy", b"no-referrer")
+    for name, value in headers:
+        request.setHeader(name.encode(), value.encode())
+    request.write(content)
     request.finish()
 
 
-def _begin(request: Any, stream: Stream, after: bytes) -> None:
-    request.setHeader(b"Content-Type", stream.content_type)
-    request.setHeader(b"Cache-Control", b"no-store, no-transform")
-    # Nginx would hold back what comes slowly, for its buffers to fill or to compress it.
-    request.setHeader(b"X-Accel-Buffering", b"no")
-    request.setHeader(b"Content-Encoding", b"identity")
-    if request.method == b"HEAD":
-        request.finish()
-    else:
-        stream.begin(after.decode("latin-1"))
+def _resume_point(request: Any) -> str:
+    return resume_point(request.uri.decode("latin-1")) or ""
 
 
 def _argument(request: Any, name: bytes) -> bytes:
@@ -301,12 +266,19 @@ def _argument(request: Any, name: bytes) -> bytes:
     return value
 
 
+def _text(value: bytes) -> str:
+    return value.decode("latin-1")
+
+
 def _send_file(request: Any, file: File) -> None:
     request.setHeader(b"Content-Type", file.content_type)
     request.setHeader(b"Content-Security-Policy", _POLICY)
     request.setHeader(b"Referrer-Policy", b"no-referrer")
     request.setHeader(b"Cache-Control", b"no-cache")
-    if request.setETag(file.etag) is http.CACHED:
+    request.setHeader(b"ETag", file.etag)
+    known = request.requestHeaders.getRawHeaders(b"If-None-Match", ())
+    if file.is_known(b",".join(known)):
+        request.setResponseCode(304)
         request.finish()
     else:
         _send(request, file.content)

@@ -1,118 +1,156 @@
-"""Sweeping a history: what no channel needs is taken out, small records are put together."""
+"""Compaction of a history file: removes forgotten channels, merges small records.
+
+Of a forgotten channel its summary stays, as long as there are not too many newer ones.
+"""
 
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
+from typing import NamedTuple
 
 from twisted.logger import Logger
 
-from recodex_monitor.history.records import INSERT, pack, unpack
+from recodex_monitor.history.records import INSERT, SUMMARY, Entry, pack, unpack
 from recodex_monitor.timing.clock import Clock
-from recodex_monitor.timing.retry import Trouble
+from recodex_monitor.timing.retry import Retry
 
 _log = Logger()
 
 MARGIN = 4 * 2**20
-"""Bytes by which the dead must outweigh the living before they are swept out.
+"""Bytes by which forgotten channels must outweigh the kept ones before they are removed.
 
-So a sweep takes out half of what it looks at, or more.
+So a compaction removes at least half of what it reads.
 """
 
 CHANNEL_BYTES = 256
-"""About what a channel takes besides its messages."""
+"""About the bytes that a channel takes besides its messages."""
+
+SUMMARY_BYTES = 128
+"""About the bytes of a summary."""
 
 SMALL_BYTES, SMALL_RECORDS = 4096, 2000
-"""Records of fewer bytes are put together when there are so many, since a start reads them all."""
+"""Records of fewer bytes are merged when there are so many of them: a start reads them all."""
 
 STEP_BYTES, STEP_RECORDS = 64 * 1024, 100
-"""What a step looks at and puts together, in less than a millisecond."""
+"""What one step reads and merges, in less than a millisecond."""
 
 PAUSE = 4
-"""Times as long as for a step that a sweep waits before the next one."""
+"""How many times as long as a step takes is waited before the next one."""
 
-SELECT = "SELECT id, heads, data, crc FROM log WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+_SELECT = "SELECT id, heads, data, crc FROM log WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
 _DELETE = "DELETE FROM log WHERE id >= ? AND id <= ?"
 
 
-class Sweeping:
-    """Sweeps over a history, and what tells when there must be one.
+class _Gone(NamedTuple):
+    """What a compaction removes: forgotten channels, and summaries, by channels' numbers."""
+
+    channels: frozenset[int] = frozenset()
+    summaries: frozenset[int] = frozenset()
+
+    def has(self, entry: Entry) -> bool:
+        """Whether an entry is removed."""
+        return entry[0] in (self.summaries if entry[1] == SUMMARY else self.channels)
+
+
+class Compaction:
+    """Compacts a history file in small steps, whenever that is worth it.
 
     Attributes:
-        living_bytes: of the messages of all channels that are kept.
-        small: small records since they were put together last.
+        living_bytes: bytes of the messages of all channels that are kept.
+        small: small records written since the last merge.
     """
 
-    def __init__(self, db: sqlite3.Connection, clock: Clock) -> None:
-        """Take it that the history is empty, but that it has small records."""
+    def __init__(
+        self, db: sqlite3.Connection, clock: Clock, most_summaries: Callable[[], int]
+    ) -> None:
+        """Assume an empty history that may have small records; begin no compaction yet."""
         self.living_bytes = 0
         self.small = SMALL_RECORDS
         self._db = db
         self._clock = clock
         self._dead: set[int] = set()
         self._dead_bytes = 0
-        self._together = 0
-        self._sweep: Generator[None, None, None] | None = None
-        self._trouble = Trouble(
-            _log, clock, "cannot take old channels out of the history", "the history is swept again"
+        self._most_summaries = most_summaries
+        self._summaries: dict[int, None] = {}
+        self._stale: set[int] = set()
+        self._merged_to = 0
+        self._running: Generator[None, None, None] | None = None
+        self._retry = Retry(
+            _log,
+            clock,
+            "history_compaction",
+            "cannot compact the history file",
+            "the history file is compacted again",
         )
 
-    def died(self, number: int, size: int) -> None:
-        """The history knows that a channel is to go, which has so many bytes of messages."""
+    def add_dead(self, number: int, size: int) -> None:
+        """Note a forgotten channel whose tombstone is in the file, and its messages' bytes."""
         self._dead.add(number)
         self._dead_bytes += size + CHANNEL_BYTES
 
+    def add_summaries(self, numbers: Iterable[int]) -> None:
+        """Note summaries that are in the file, by the numbers of their channels, oldest first."""
+        self._summaries.update(dict.fromkeys(numbers))
+        while len(self._summaries) > self._most_summaries():
+            oldest = next(iter(self._summaries))
+            del self._summaries[oldest]
+            self._stale.add(oldest)
+            self._dead_bytes += SUMMARY_BYTES
+
     def tick(self, last: int) -> bool:
-        """Begin a sweep up to a record where one is needed; returns whether one goes on."""
-        if self._sweep is not None or not self._trouble.may_try:
-            return self._sweep is not None
-        if self._dead_bytes > self.living_bytes + MARGIN:
-            self._sweep = self._steps(0, last, frozenset(self._dead), self._dead_bytes)
+        """Begin a compaction up to a record if one is needed; returns whether one is running."""
+        if self._running is not None or not self._retry.may_try:
+            return self._running is not None
+        kept_bytes = self.living_bytes + len(self._summaries) * SUMMARY_BYTES
+        if self._dead_bytes > kept_bytes + MARGIN:
+            gone = _Gone(frozenset(self._dead), frozenset(self._stale))
+            self._running = self._steps(0, last, gone, self._dead_bytes)
         elif self.small >= SMALL_RECORDS:
-            # What is dead stays: of a channel that goes, the first entry must go first.
-            self._sweep = self._steps(self._together, last, frozenset(), 0)
+            # Keep dead channels here: dropping a tombstone before its OPENED entry would revive the
+            # channel.
+            self._running = self._steps(self._merged_to, last, _Gone(), 0)
         self._go()
-        return self._sweep is not None
+        return self._running is not None
 
     def stop(self) -> None:
-        """Do no more."""
-        if self._sweep is not None:
-            self._sweep.close()
+        """Stop a compaction that is running."""
+        if self._running is not None:
+            self._running.close()
 
     def _go(self) -> None:
-        """Do a step, and the next one after a pause."""
+        """Do one step, and the next one after a pause."""
         began = self._clock.seconds()
-        if self._sweep is not None:
-            next(self._sweep, None)
-        if self._sweep is not None:
+        if self._running is not None:
+            next(self._running, None)
+        if self._running is not None:
             self._clock.callLater(PAUSE * (self._clock.seconds() - began), self._go)
 
-    def _steps(
-        self, at: int, end: int, going: frozenset[int], size: int
-    ) -> Generator[None, None, None]:
+    def _steps(self, at: int, end: int, gone: _Gone, size: int) -> Generator[None, None, None]:
         self.small = 0
         try:
             while at < end:
-                at = self._step(at, end, going)
+                at = self._step(at, end, gone)
                 yield
-        except (sqlite3.Error, ValueError) as error:
-            self._trouble.failed(error)
+        except (sqlite3.Error, ValueError, MemoryError) as error:
+            self._retry.failed(error)
         else:
-            self._together = end
-            self._dead -= going
+            self._merged_to = end
+            self._dead -= gone.channels
+            self._stale -= gone.summaries
             self._dead_bytes -= size
-            self._trouble.passed()
+            self._retry.succeeded()
         finally:
-            self._sweep = None
+            self._running = None
 
-    def _step(self, at: int, end: int, going: frozenset[int]) -> int:
-        """Make one record of the next few; returns where the step after it begins."""
+    def _step(self, at: int, end: int, gone: _Gone) -> int:
+        """Merge the next few records into one; returns the id up to which all is done."""
         records = self._next(at, end)
         if not records:
             return end
         first, last = records[0][0], records[-1][0]
-        if first == last and not going:
+        if first == last and not (gone.channels or gone.summaries):
             return last
         entries = [entry for record in records for entry in unpack(*record[1:])]
-        kept = [entry for entry in entries if entry[0] not in going]
+        kept = [entry for entry in entries if not gone.has(entry)]
         if first == last and len(kept) == len(entries):
             return last
         heads = [value for number, kind, data in kept for value in (number, kind, len(data))]
@@ -124,10 +162,10 @@ class Sweeping:
         return last
 
     def _next(self, at: int, end: int) -> list[tuple[int, bytes, bytes, int]]:
-        """The next small records, or one that is not."""
+        """The next records: several small ones, or one that is not small."""
         records: list[tuple[int, bytes, bytes, int]] = []
         size = 0
-        for record in self._db.execute(SELECT, (at, end, STEP_RECORDS)):
+        for record in self._db.execute(_SELECT, (at, end, STEP_RECORDS)):
             is_small = len(record[2]) < SMALL_BYTES
             if is_small or not records:
                 records.append(record)

@@ -1,7 +1,6 @@
-"""The file of histories: how it is opened, locked, and found wrong.
+"""The SQLite database of a history: how it is opened, locked, checked, and found wrong.
 
-It is an SQLite database with one table, to which records are added at the end, until what no
-channel needs any more is swept out.
+It has one table, to which records are added at the end; compaction removes old ones.
 """
 
 import fcntl
@@ -17,17 +16,20 @@ from recodex_monitor.history.records import CREATE, SELECT, Loaded, load, verify
 from recodex_monitor.history.timestamps import was_other_boot
 
 APPLICATION = int.from_bytes(b"ReCo", sys.byteorder)
-"""The ``application_id`` of our databases; records have numbers in the machine's own order."""
+"""The ``application_id`` of our databases.
+
+It differs with the byte order of the machine, and so do the numbers in records.
+"""
 
 VERSION = 1
-"""The ``user_version``, which grows when records get another meaning."""
-
+"""The ``user_version``, which grows when the meaning of records changes."""
 
 _PRAGMAS = ("wal_autocheckpoint=0", "journal_size_limit=0", "secure_delete=OFF")
-_UNWRITABLE = (
+UNWRITABLE = (
     *(sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM),
     *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_AUTH),
 )
+"""SQLite's codes of files that cannot be written."""
 
 
 class HistoryError(Exception):
@@ -45,7 +47,7 @@ def open_history(
 
     Args:
         file: a path without symbolic links.
-        now: the moment, for which ages are told.
+        now: the moment at which ages are taken.
         sync: whether each transaction waits for the disk.
 
     Returns: a descriptor that keeps other monitors away until it is closed, the database, and
@@ -56,23 +58,23 @@ def open_history(
     """
     _require_writable(file)
     lock = _lock(file, os.O_RDWR | os.O_CREAT)
-    with ExitStack() as undo, _plainly(file):
+    with ExitStack() as undo, explained(file):
         undo.callback(os.close, lock)
-        is_short = was_other_boot(lock, now) and os.path.exists(f"{file}-wal")
+        may_lack_newest = was_other_boot(lock, now) and os.path.exists(f"{file}-wal")
         db = connect(file)
         undo.callback(db.close)
         _prepare(db, file, sync)
-        with _no_garbage():
+        with _without_collections():
             loaded = load(db, now)
         undo.pop_all()
-    return lock, db, loaded._replace(is_short=is_short)
+    return lock, db, loaded._replace(may_lack_newest=may_lack_newest)
 
 
 def check(file: str) -> None:
-    """Find whether a monitor could start with a file, and change nothing.
+    """Find out whether a monitor could start with a file; changes nothing.
 
     Raises:
-        InUse: one runs with it, so that nothing else was looked at.
+        InUse: a monitor runs with it; nothing else was checked.
         HistoryError: it could not.
     """
     file = os.path.realpath(file)
@@ -81,39 +83,39 @@ def check(file: str) -> None:
     _require_writable(file)
     if not os.path.exists(file):
         return
-    # A database that was closed well has no log beside it, and is read without making one.
+    # A database that was closed properly has no WAL; opened as immutable, it does not get one.
     how = "mode=ro" if os.path.exists(f"{file}-wal") else "immutable=1"
-    with _plainly(file), closing(connect(f"file:{quote(file)}?{how}")) as db:
-        if not _is_new(db, file):
+    with explained(file), closing(connect(f"file:{quote(file)}?{how}")) as db:
+        if not is_new(db, file):
             for _, *record in db.execute(SELECT):
                 verify(*record)
 
 
 def connect(name: str) -> sqlite3.Connection:
-    """A connection that never waits for others, for any thread, but one at a time.
+    """Connect to a database; the connection never waits for locks, and may be used by any thread.
 
-    Each statement is a transaction, unless one was begun.
+    But by one thread at a time. Each statement is a transaction, unless one was begun.
     """
     return sqlite3.connect(name, timeout=0, isolation_level=None, check_same_thread=False, uri=True)
 
 
 def _prepare(db: sqlite3.Connection, file: str, sync: bool) -> None:
-    """Set a connection up, and the database where there is nothing in it."""
-    is_new = _is_new(db, file)
+    """Set the connection up, and make the table if the database is new."""
+    has_nothing = is_new(db, file)
     if db.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
         raise HistoryError(f"{file} must be on a disk of this machine")
     for pragma in (*_PRAGMAS, f"synchronous={'FULL' if sync else 'NORMAL'}"):
         db.execute(f"PRAGMA {pragma}")
-    db.execute("BEGIN IMMEDIATE")  # fails where nothing can be written
-    if is_new:
+    db.execute("BEGIN IMMEDIATE")  # fails if nothing can be written
+    if has_nothing:
         db.execute(CREATE)
         db.execute(f"PRAGMA application_id={APPLICATION}")
         db.execute(f"PRAGMA user_version={VERSION}")
     db.execute("COMMIT")
 
 
-def _is_new(db: sqlite3.Connection, file: str) -> bool:
-    """Whether there is nothing in a database; what there is must be a history that we know."""
+def is_new(db: sqlite3.Connection, file: str) -> bool:
+    """Whether a database is empty; if it is not, it must be a history of a known version."""
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -128,7 +130,7 @@ def _is_new(db: sqlite3.Connection, file: str) -> bool:
 
 
 def _lock_file(file: str) -> str:
-    # Not the database itself: to close it would take away the locks that SQLite has there.
+    # Not the database itself: closing any descriptor of it would release SQLite's own locks.
     return f"{file}.lock"
 
 
@@ -146,20 +148,20 @@ def _lock(file: str, flags: int) -> int:
 
 
 def _require_writable(file: str) -> None:
-    for place in (os.path.dirname(file), file):
+    for path in (os.path.dirname(file), file):
         try:
-            os.stat(place)
+            os.stat(path)
         except OSError as error:
-            if place == file and isinstance(error, FileNotFoundError):
+            if path == file and isinstance(error, FileNotFoundError):
                 continue
-            raise HistoryError(f"cannot write {place}: {error.strerror}") from None
-        if not os.access(place, os.W_OK):
-            raise HistoryError(f"cannot write {place}: no permission, or a read-only disk")
+            raise HistoryError(f"cannot write {path}: {error.strerror}") from None
+        if not os.access(path, os.W_OK):
+            raise HistoryError(f"cannot write {path}: no permission, or a read-only disk")
 
 
 @contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Do not look for garbage where there is none, which would take a fifth of the time."""
+def _without_collections() -> Iterator[None]:
+    """Switch garbage collection off; loading leaves no garbage, and looking takes 20 % of it."""
     gc.disable()
     try:
         yield
@@ -168,14 +170,14 @@ def _no_garbage() -> Iterator[None]:
 
 
 @contextmanager
-def _plainly(file: str) -> Iterator[None]:
-    """Tell in plain words what is wrong with a file."""
+def explained(file: str) -> Iterator[None]:
+    """Turn an exception into a HistoryError that says what is wrong and what to do."""
     try:
         yield
-    except (sqlite3.Error, ValueError, TypeError) as error:
+    except (sqlite3.Error, ValueError, TypeError, MemoryError) as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-        if code in _UNWRITABLE:
-            # SQLite calls it an error of the disk where a full one has no room to begin.
+        if code in UNWRITABLE:
+            # SQLite reports an I/O error where a full disk has no room for its first page.
             full = os.statvfs(os.path.dirname(file)).f_bavail == 0
             text = f"cannot write {file}: {'no space left on the disk' if full else error}"
         elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -183,5 +185,9 @@ def _plainly(file: str) -> Iterator[None]:
         elif code == sqlite3.SQLITE_NOTADB:
             text = f"{file} is not a history of the monitor, name another file"
         else:
-            text = f"{file} is damaged ({error}), move it away, and the monitor begins a new one"
+            # A damaged length makes SQLite ask for more memory than there is.
+            what = (
+                "a record is too large for the memory" if isinstance(error, MemoryError) else error
+            )
+            text = f"{file} is damaged ({what}), move it away, and the monitor begins a new one"
         raise HistoryError(text) from None

@@ -1,6 +1,6 @@
-"""The journal: saves what happens in channels to a file, before anybody sees it.
+"""The journal: saves what happens in channels to the history file, before any client sees it.
 
-What it has saved a process that dies cannot lose, and a machine that dies cannot a second later.
+What it has saved survives the death of the process, and a second later that of the machine.
 """
 
 import os
@@ -11,59 +11,79 @@ from itertools import islice
 from twisted.logger import Logger
 
 from recodex_monitor.channels.channel import CHUNK_SIZE, Channel
-from recodex_monitor.history.compaction import SMALL_BYTES, Sweeping
+from recodex_monitor.channels.tombstones import Tombstone
+from recodex_monitor.history.compaction import SMALL_BYTES, Compaction
 from recodex_monitor.history.database import HistoryError, open_history
-from recodex_monitor.history.records import ENDED, FORGOTTEN, INSERT, OPENED, Entry, pack
-from recodex_monitor.history.syncing import Disk, InThread
+from recodex_monitor.history.records import (
+    ENDED,
+    INSERT,
+    OPENED,
+    SUMMARY,
+    TOMBSTONE,
+    Entry,
+    pack,
+    summary,
+)
+from recodex_monitor.history.syncing import InThread, Syncing
 from recodex_monitor.history.timestamps import moment, note_boot
 from recodex_monitor.timing.clock import Clock
-from recodex_monitor.timing.retry import Trouble
-from recodex_monitor.timing.slices import Turns
+from recodex_monitor.timing.retry import Retry
+from recodex_monitor.timing.slices import TimeSlices
 
 _log = Logger()
 
 CATCH_UP = 64
-"""Entries, at most 1 MB of messages, that are saved at once when more was missed."""
+"""Entries, at most 1 MB of messages, that one step saves of what could not be saved before."""
 
 _GONE = -1
+"""The number of a channel that was forgotten."""
 
 
 class Journal:
-    """Saves channels to a file for a hub, and reads them when it is opened."""
+    """Saves channels to a file for a hub, and reads them when it is opened.
+
+    Attributes:
+        forgotten: tombstones that were in the file when it was opened, see ``Hub.restore``.
+    """
 
     def __init__(
         self,
         file: str,
         clock: Clock,
         in_thread: InThread,
+        most_tombstones: Callable[[], int],
         *,
         sync: bool = False,
         now: Callable[[], str] = moment,
     ) -> None:
-        """Do nothing yet.
+        """Open nothing yet.
 
         Args:
-            file: a path.
+            file: the path of the history file.
             clock: tells the time, and calls later.
             in_thread: see InThread.
+            most_tombstones: gives how many the file keeps.
             sync: whether every save waits for the disk.
-            now: the moment, see ``history.moment``.
+            now: the time for people and other processes, see ``timestamps.moment``.
         """
         self._file = os.path.realpath(file)
         self._clock = clock
         self._in_thread = in_thread
+        self._most_tombstones = most_tombstones
         self._sync = sync
         self._now = now
         self._closing = ExitStack()
+        self.forgotten: list[Tombstone] = []
         self._channels = self._records = 0
-        self._forgotten: dict[int, int] = {}
+        self._tombstones: dict[int, tuple[int, Tombstone | None]] = {}
         self._unsaved: dict[Channel, None] = {}
-        self._catch_up = Turns(clock, self._catch_up_steps)
-        self._trouble = Trouble(
+        self._catch_up = TimeSlices(clock, self._catch_up_steps)
+        self._retry = Retry(
             _log,
             clock,
-            "cannot save the history, which is in memory only until that is possible",
-            "the history is saved again, and whole",
+            "history_save",
+            "cannot save the history; until it can, new messages are in memory only",
+            "the history is saved again; nothing is missing in the file",
         )
 
     def open(self) -> list[tuple[Channel, float]]:
@@ -73,52 +93,55 @@ class Journal:
             HistoryError: the file cannot be used; it stays as it is.
         """
         lock, self._db, loaded = open_history(self._file, self._now(), sync=self._sync)
-        self._disk = Disk(self._file, self._db, self._clock, self._in_thread)
-        self._sweeping = Sweeping(self._db, self._clock)
+        self._syncing = Syncing(self._file, self._db, self._clock, self._in_thread)
+        self._compaction = Compaction(self._db, self._clock, self._most_tombstones)
         self._closing.callback(os.close, lock)
         self._closing.callback(self._db.close)
-        self._closing.callback(self._disk.close)
-        self._closing.callback(self._sweeping.stop)
+        self._closing.callback(self._syncing.close)
+        self._closing.callback(self._compaction.stop)
         self._closing.callback(self._save_rest)
+        self.forgotten = loaded.tombstones
         self._channels, self._records = loaded.last_channel, loaded.last_record
         for number, size in loaded.dead.items():
-            self._sweeping.died(number, size)
-        self._sweeping.living_bytes = sum(channel.saved for channel, _ in loaded.channels)
-        if loaded.is_short:
+            self._compaction.add_dead(number, size)
+        self._compaction.add_summaries(loaded.summaries)
+        self._compaction.living_bytes = sum(channel.saved for channel, _ in loaded.channels)
+        if loaded.may_lack_newest:
             self._renew(channel for channel, _ in loaded.channels if channel.end is None)
         note_boot(lock, self._now())
         return loaded.channels
 
     def _renew(self, channels: Iterable[Channel]) -> None:
-        """Save channels again, as others: numbers that are missing now will be given anew.
+        """Save channels again under new epochs, in one transaction.
 
-        All at once, or the file stays as it is: a channel must not be in it twice, nor missing.
+        Message numbers that were lost in the crash would otherwise be used again. If that fails the
+        file stays as it is: a channel must be in it neither twice nor not at all.
         """
         self._db.execute("BEGIN")
         for channel in channels:
             self.forget(channel)
-            channel.renew()
+            channel.take_new_epoch()
             self._unsaved[channel] = None
         for _ in self._catch_up_steps():
             pass
-        if self._trouble:
+        if self._retry.is_failing:
             raise HistoryError(f"cannot write {self._file}")
         self._db.execute("COMMIT")
 
     @property
     def works(self) -> bool:
-        """Whether it saves, as far as is known."""
-        return not self._trouble
+        """Whether it saves, as far as its last attempt showed."""
+        return not self._retry.is_failing
 
     def save(self, channels: Collection[Channel]) -> None:
-        """Save what has been added to channels, and their ends; see ``hub.Journal``."""
-        if self._trouble or not self._save(channels):
+        """Save what was added to channels, and their ends; see ``hub.Journal``."""
+        if self._retry.is_failing or not self._save(channels):
             missed = (channel for channel in channels if channel.number != _GONE)
             self._unsaved.update(dict.fromkeys(missed))
             return
         for channel in channels:
             if channel.number > 0:
-                self._sweeping.living_bytes += len(channel.log) - channel.saved
+                self._compaction.living_bytes += len(channel.log) - channel.saved
                 channel.saved = len(channel.log)
 
     def _save(self, channels: Collection[Channel]) -> bool:
@@ -133,39 +156,39 @@ class Journal:
                 _add(heads, pieces, self._entries(channel))
         return not heads or self._write(heads, pieces)
 
-    def forget(self, channel: Channel) -> None:
-        """Note that a channel is to go; the file knows it by the next save or tick."""
+    def forget(self, channel: Channel, tombstone: Tombstone | None = None) -> None:
+        """Forget a channel; its tombstone is written by the next save or tick."""
         if channel.saved:
-            self._forgotten[channel.number] = channel.saved
-            self._sweeping.living_bytes -= channel.saved
+            self._tombstones[channel.number] = channel.saved, tombstone
+            self._compaction.living_bytes -= channel.saved
         channel.number = _GONE
         self._unsaved.pop(channel, None)
 
     def tick(self) -> None:
-        """Do what need not be done at once; call it every second."""
-        if self._trouble:
-            if self._trouble.may_try:
+        """Retry, write tombstones, compact and sync where due; to be called every second."""
+        if self._retry.is_failing:
+            if self._retry.may_try:
                 self._catch_up()
-        elif self._forgotten:
+        elif self._tombstones:
             self._write([], [])
-        self._disk.written |= self._sweeping.tick(self._records)
-        self._disk.tick()
+        self._syncing.written |= self._compaction.tick(self._records)
+        self._syncing.tick()
 
     def close(self) -> None:
-        """Save what is left and close the file, all of which is then on the disk."""
+        """Save what is left and close the file, which is then complete on the disk."""
         self._closing.close()
 
     def _save_rest(self) -> None:
-        if self._trouble or self._forgotten:
+        if self._retry.is_failing or self._tombstones:
             for _ in self._catch_up_steps():
                 pass
 
     def _entries(self, channel: Channel, most: int | None = None) -> Iterator[Entry]:
-        """What the file does not have of a channel, of which it may have nothing.
+        """The entries of a channel that the file does not have yet, from its OPENED on.
 
         Args:
             channel: the channel.
-            most: chunks of its log; the end stands behind the last of all only.
+            most: limits the chunks of its log; its ENDED comes only after the last chunk of all.
         """
         if channel.number == _GONE or channel.saved == len(channel.log):
             return
@@ -180,33 +203,42 @@ class Journal:
             yield channel.number, ENDED, f"{channel.end} {self._now()}".encode()
 
     def _write(self, heads: list[int], pieces: list[bytes | bytearray]) -> bool:
-        """Add a record, with what was forgotten; returns whether that was possible."""
-        for number in self._forgotten:
-            heads += number, FORGOTTEN, 0
+        """Write a record, with the tombstones that are due; returns whether that succeeded."""
+        _add(heads, pieces, self._of_tombstones())
         try:
             record = pack(heads, pieces)
             self._db.execute(INSERT, (self._records + 1, *record))
         except Exception as error:
-            # Whatever it is, browsers must be served.
-            self._trouble.failed(error)
+            # Whatever it is, clients must be served.
+            self._retry.failed(error)
             return False
         self._records += 1
-        self._disk.written = True
-        self._sweeping.small += len(record[1]) < SMALL_BYTES
-        for number, size in self._forgotten.items():
-            self._sweeping.died(number, size)
-        self._forgotten.clear()
+        self._syncing.written = True
+        self._compaction.small += len(record[1]) < SMALL_BYTES
+        for number, (size, tombstone) in self._tombstones.items():
+            self._compaction.add_dead(number, size)
+            if tombstone is not None:
+                self._compaction.add_summaries([number])
+        self._tombstones.clear()
         return True
+
+    def _of_tombstones(self) -> Iterator[Entry]:
+        """The entries of the tombstones that are due."""
+        now = self._now() if self._tombstones else ""
+        for number, (_, tombstone) in self._tombstones.items():
+            yield number, TOMBSTONE, now.encode()
+            if tombstone is not None:
+                yield number, SUMMARY, summary(tombstone, now)
 
     def _catch_up_steps(self) -> Iterator[None]:
         while self._save_some():
             if not self._unsaved:
-                self._trouble.passed()
+                self._retry.succeeded()
                 return
             yield
 
     def _save_some(self) -> bool:
-        """Save some of what was missed; returns whether that was possible."""
+        """Save some of what could not be saved before; returns whether that succeeded."""
         heads: list[int] = []
         pieces: list[bytes | bytearray] = []
         added: dict[Channel, int] = {}
@@ -219,7 +251,7 @@ class Journal:
         if not self._write(heads, pieces):
             return False
         for channel, size in added.items():
-            self._sweeping.living_bytes += size
+            self._compaction.living_bytes += size
             channel.saved += size
             if channel.saved == len(channel.log):
                 del self._unsaved[channel]

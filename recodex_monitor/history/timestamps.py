@@ -5,17 +5,8 @@ import time
 from contextlib import suppress
 
 
-def note_boot(lock: int, now: str) -> None:
-    """Note in the lock's file that what is written from now on is so in this run of the machine."""
-    # Where there is no room for it, there is none for a history.
-    with suppress(OSError):
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, _boot_of(now), 0)
-        os.fsync(lock)
-
-
 def moment() -> str:
-    """Now, as a text of which another process can tell how long ago that was."""
+    """Now, as a text: seconds of the wall clock, seconds since the boot, and the boot's id."""
     awake = time.clock_gettime(time.CLOCK_BOOTTIME)
     return f"{time.time():.3f} {awake:.3f} {_BOOT}"
 
@@ -23,7 +14,10 @@ def moment() -> str:
 def age(then: str, now: str) -> float:
     """The seconds from one moment to another, never less than 0.
 
-    Within one run of the machine its wall clock is not asked, so that it may be set.
+    Within one boot the wall clock does not count, so that it may be set.
+
+    Raises:
+        ValueError: one of them is not as ``moment`` makes it.
     """
     (wall, awake, boot), (wall_now, awake_now, boot_now) = then.split(" "), now.split(" ")
     if boot and boot == boot_now:
@@ -31,8 +25,31 @@ def age(then: str, now: str) -> float:
     return max(0.0, float(wall_now) - float(wall))
 
 
+def note_boot(lock: int, now: str) -> None:
+    """Write the boot's id to a file, the lock beside a history, and wait for the disk.
+
+    Args:
+        lock: a descriptor of the file.
+        now: a moment.
+    """
+    # Without room for this there is none for a history, which reports it.
+    with suppress(OSError):
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, _boot_of(now), 0)
+        os.fsync(lock)
+
+
+def was_other_boot(lock: int, now: str) -> bool:
+    """Whether the boot that was noted is known, and another than that of the moment ``now``."""
+    return os.pread(lock, 100, 0) not in (b"", _boot_of(now))
+
+
+def _boot_of(now: str) -> bytes:
+    return now.rpartition(" ")[2].encode()
+
+
 def _boot() -> str:
-    """What names this run of the machine; empty where it has no name."""
+    """The id of this boot; empty where the system gives none."""
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return file.read().strip()
@@ -41,12 +58,3 @@ def _boot() -> str:
 
 
 _BOOT = _boot()
-
-
-def was_other_boot(lock: int, now: str) -> bool:
-    """Whether what was written last was so in another run of the machine, as far as is known."""
-    return os.pread(lock, 100, 0) not in (b"", _boot_of(now))
-
-
-def _boot_of(now: str) -> bytes:
-    return now.rpartition(" ")[2].encode()

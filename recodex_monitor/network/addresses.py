@@ -1,25 +1,25 @@
-"""From the addresses in the settings to those that a socket can be bound to."""
+"""Addresses of the settings as a socket can bind them: host names, wildcards, socket files."""
 
 import errno
 import os
 import socket
 import stat
 
-from recodex_monitor.settings.endpoints import Address, SocketFile
+from recodex_monitor.settings.endpoints import Address, Endpoint, SocketFile
 
 FILE_MODE = 0o660
-"""Who may connect to the file of a Unix socket: its owner and its group."""
+"""Permissions of a Unix socket's file: its owner and its group may connect."""
 
 
 def resolve(address: Address) -> list[Address]:
-    """The numeric addresses that a host stands for, each once.
+    """The IP addresses of a host name or wildcard, without repetitions.
 
-    ``*`` is the IPv6 wildcard, which on Linux takes IPv4 too, or that of IPv4 on a machine
-    without IPv6. Of a name's addresses those that this machine does not have are left out,
-    unless it has none of them.
+    ``*`` becomes the IPv6 wildcard, which on Linux takes IPv4 too, or the IPv4 wildcard on a
+    machine without IPv6. Addresses that this machine does not have are left out, unless it has
+    none of them.
 
     Raises:
-        OSError: the name is not known.
+        OSError: the host name is unknown.
     """
     if address.host == "*":
         return [Address("::" if _is_ours("::") else "0.0.0.0", address.port)]
@@ -34,6 +34,16 @@ def resolve(address: Address) -> list[Address]:
     ]
 
 
+def is_ipv6_alone(endpoint: Endpoint) -> bool:
+    """Whether nobody can connect by IPv4; False for a host name that is unknown."""
+    try:
+        hosts = [] if isinstance(endpoint, SocketFile) else [one.host for one in resolve(endpoint)]
+    except OSError:
+        return False
+    # Sockets that listen on the wildcard take IPv4, too.
+    return bool(hosts) and all(":" in host and host != "::" for host in hosts)
+
+
 def _is_ours(host: str) -> bool:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -45,10 +55,10 @@ def _is_ours(host: str) -> bool:
 
 
 def bound_file(file: SocketFile) -> socket.socket:
-    """A Unix socket with its file, on which nobody listens yet.
+    """A Unix socket that is bound to its file and does not listen yet.
 
     Raises:
-        OSError: the file cannot be made; see ``clear`` too.
+        OSError: the file cannot be made, or ``clear`` fails.
     """
     clear(file)
     made = socket.socket(socket.AF_UNIX)
@@ -62,10 +72,10 @@ def bound_file(file: SocketFile) -> socket.socket:
 
 
 def clear(file: SocketFile) -> None:
-    """Remove what a process that was killed has left of a Unix socket.
+    """Remove the file of a Unix socket that a killed process has left behind.
 
     Raises:
-        OSError: somebody listens there, or it is something else.
+        OSError: a process still listens there, or the file is no socket.
     """
     try:
         is_socket = stat.S_ISSOCK(os.stat(file.path).st_mode)
@@ -86,5 +96,5 @@ def _is_listened_on(path: str) -> bool:
         except ConnectionRefusedError:
             return False
         except BlockingIOError:
-            return True  # by somebody who is slow to accept
+            return True  # The backlog is full, so a process listens and is slow to accept.
     return True

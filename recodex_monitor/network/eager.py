@@ -1,101 +1,124 @@
-"""The public port: its socket's options, and connections that write at once."""
+"""Connections and ports of a stream socket that send at once what the kernel takes."""
 
 import fcntl
 import socket
 import struct
 import termios
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet import tcp
 from twisted.internet.address import UNIXAddress
-from twisted.logger import Logger
-
-_log = Logger()
 
 NOT_SENT = 128 * 1024
-"""Bytes of a connection that the kernel holds unsent; a reader that stalls costs no more."""
+"""Unsent bytes that the kernel holds for a connection: what a stalled client costs at most."""
 
+DISCARDED = 256 * 1024
+"""Bytes of unread data that are read and discarded before a connection is closed, at most."""
+
+_PIECE = 16 * 1024
 _TCP_NOTSENT_LOWAT = 25
-"""Linux's number of the option, which Python's socket module has from 3.12 on only."""
+"""The option's number on Linux; Python's socket module has it since 3.12 only."""
 
 
 class EagerServer(tcp.Server):
-    """A connection that tries to send at once instead of waiting to be told that it can.
+    """A connection that tries to send at once, before it asks the reactor to wait for the socket.
 
-    Waiting costs two system calls more a message; most are taken by the kernel at once.
+    The kernel nearly always takes a message at once. Waiting would cost two more system calls.
     """
 
+    client_address: Any = None
+    """The client's own address, if a proxy at the other end has told it."""
+
     bufferSize = 2048
-    """Bytes of a read: a client's head, or as many pings as may be answered in one turn."""
+    """Bytes of a read: room for a request's head; bounds the pings answered at a time."""
 
     def _isSendBufferFull(self) -> bool:
-        # A producer waits as soon as the kernel has not taken all, so that no buffer grows here.
+        # Pause the producer as soon as the kernel has not taken everything: no buffer grows here.
         return bool(self.dataBuffer or self._tempDataBuffer)
 
+    def getPeer(self) -> Any:
+        """The client's address."""
+        return self.client_address or super().getPeer()
+
     def write(self, data: bytes) -> None:
-        """Send, and leave to the reactor what the kernel does not take."""
-        waits = self.dataBuffer or self._tempDataBuffer or self.TLS
-        if not waits and self.connected and not self.disconnecting and not self._aborting:
-            try:
-                sent = self.socket.send(data)
-            except OSError:
-                sent = 0  # It waits, or the reactor finds what is wrong with the connection.
-            if sent == len(data):
-                return
-            data = data[sent:]
-        super().write(data)
+        """Send the data now, or after what is still waiting to be sent."""
+        must_wait = self.dataBuffer or self._tempDataBuffer
+        if must_wait or not self.connected or self.disconnecting or self._aborting:
+            super().write(data)
+        else:
+            self.send(data)
+
+    def send(self, data: bytes) -> None:
+        """Do what ``write`` does, for a writer that knows that nothing is waiting to be sent.
+
+        The checks are left out, which matters where a message goes to thousands of clients.
+        """
+        try:
+            sent = self.socket.send(data)
+        except OSError:
+            sent = 0  # The socket is full, or the reactor will find out what is wrong with it.
+        if sent != len(data):
+            super().write(data[sent:])
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
-        """Send what comes in pieces; twisted.web writes so."""
+        """Send data that comes in pieces; twisted.web calls it."""
         self.write(b"".join(iovec))
 
-    @property
-    def send(self) -> Callable[[bytes], int]:
-        """What passes bytes to the kernel at once and returns how many it took, or raises OSError.
-
-        For a writer that knows that nothing waits here, and writes what was not taken.
-        """
-        return self.socket.send
-
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Called by a protocol; its producer waits for what was written before it."""
+        """Register a producer, and pause it if earlier data is still waiting to be sent."""
         super().registerProducer(producer, streaming)
         self._maybePauseProducer()
 
+    def _closeSocket(self, orderly: bool) -> None:
+        # To close a socket with unread data resets the connection, and what was written last, such
+        # as the reason of a refusal, may be lost.
+        if orderly:
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
+                for _ in range(DISCARDED // _PIECE):
+                    if not self.socket.recv(_PIECE):
+                        break
+        super()._closeSocket(orderly)
+
     def unsent(self) -> int:
-        """Bytes that are written here and of which the reader's kernel has not told that it got."""
+        """The number of written bytes that the peer's kernel has not acknowledged yet."""
         here = len(self.dataBuffer) - self.offset + self._tempDataLen
         return here + _unacknowledged(self.socket)
 
 
 class EagerPort(tcp.Port):
-    """A listening port whose connections write eagerly and hold little for a slow reader."""
+    """A listening TCP port whose connections are ``EagerServer``."""
 
     transport: type[EagerServer] = EagerServer
     stall_timeout = 60.0
-    """Seconds after which the kernel gives up a reader that takes nothing of what is due."""
+    """Seconds after which the kernel drops a connection whose peer takes nothing of what is due."""
 
     def createInternetSocket(self) -> socket.socket:
-        """Make the socket; connections inherit its options."""
+        """Make the listening socket with the options that connections inherit."""
         made: socket.socket = super().createInternetSocket()
+        if made.family == socket.AF_INET6:
+            # Take IPv4 too, as the broker's port does, whatever net.ipv6.bindv6only says.
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         self.set_options(made)
         return made
 
     def take_over(self, inherited: socket.socket) -> None:
-        """Listen on a socket that somebody else has opened, and leaves open when this port stops.
+        """Listen on an existing socket.
 
-        Who connects in between waits in its backlog.
+        Clients that connected before wait in its backlog. If the socket belongs to another process
+        too, such as systemd, it stays open there when this port stops.
         """
         inherited.setblocking(False)
         inherited.listen(self.backlog)
         self.set_options(inherited)
-        # What reactor.adoptStreamPort does, but for a port of this class.
+        # As reactor.adoptStreamPort does, which cannot make a port of this class.
         self._preexistingSocket = inherited
         self.startListening()
 
     def set_options(self, listening: socket.socket) -> None:
-        """Set options that connections inherit."""
+        """Set the options that connections inherit from the listening socket."""
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stall = int(self.stall_timeout * 1000)
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall)
@@ -108,11 +131,13 @@ class LocalServer(EagerServer):
     def __init__(self, sock: Any, protocol: Any, client: Any, *others: Any) -> None:
         super().__init__(sock, protocol, ("", 0), *others)
 
-    def getPeer(self) -> UNIXAddress:
-        """Called to learn who is at the other end."""
+    def getHost(self) -> UNIXAddress:
+        """The address of this end, which has no name."""
         return UNIXAddress(None)
 
-    getHost = getPeer
+    def getPeer(self) -> Any:
+        """The client's address; that of a Unix socket has no name."""
+        return self.client_address or UNIXAddress(None)
 
 
 class _Named(socket.socket):
@@ -123,19 +148,19 @@ class _Named(socket.socket):
 
 
 class LocalPort(EagerPort):
-    """A listening Unix socket, which always is one to take over."""
+    """A listening Unix socket; it can only take over a socket that is bound already."""
 
     transport = LocalServer
 
     def take_over(self, inherited: socket.socket) -> None:
-        """Listen on a socket that is bound."""
+        """Listen on a bound socket; see EagerPort."""
         super().take_over(_Named(fileno=inherited.detach()))
 
     def _buildAddr(self, address: Any) -> UNIXAddress:
         return UNIXAddress(None)
 
     def set_options(self, listening: socket.socket) -> None:
-        """All are TCP's."""
+        """Do nothing: all these options are TCP's."""
 
 
 def _unacknowledged(connected: socket.socket) -> int:

@@ -1,7 +1,7 @@
-"""TLS on the public port: a certificate that may be renewed, and connections that are encrypted.
+"""TLS on the public port: the certificate, its renewal, and encrypted connections.
 
-To import it raises ConfigError where that needs packages that are not installed. Only a monitor
-that is to speak TLS imports it: OpenSSL takes 6 MB.
+Importing it raises ConfigError if a package that it needs is not installed. Import it only if TLS
+is configured: OpenSSL takes 6 MB.
 """
 
 import os
@@ -34,17 +34,17 @@ _T = TypeVar("_T")
 _PEM = re.compile(b"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 LOOK = 60
-"""Seconds after which the files are looked at again."""
+"""Seconds between two looks at whether the files have changed."""
 
 CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
-"""Those of TLS 1.2; all of TLS 1.3 are good."""
+"""Ciphers for TLS 1.2; those of TLS 1.3 need no choice, as all of them are good."""
 
 
 def make_context(settings: Tls) -> SSL.Context:
-    """Read the certificate and its key.
+    """Read the certificate, its key and its chain.
 
     Raises:
-        ConfigError: a file cannot be read or used, or the key is not the certificate's.
+        ConfigError: a file cannot be read or used, or the key does not fit the certificate.
     """
     first, *others = _read("certificate", settings.certificate, _certificates)
     key = _read("key", settings.key, lambda content: load_pem_private_key(content, None))
@@ -71,13 +71,13 @@ def make_context(settings: Tls) -> SSL.Context:
 def _harden(context: SSL.Context) -> None:
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_cipher_list(CIPHERS)
-    # Clients of ours connect once a job: sessions to resume would only cost memory.
+    # A client connects once for a job: sessions to resume would only cost memory.
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION)
-    # What an end of TCP alone cuts off from a client's words does not matter, while to make an
-    # exception of it leaves a cycle behind.
+    # A client's message that is truncated by the end of TCP does not matter here. Reporting that
+    # end as an error would leave a reference cycle behind for every connection.
     context.set_options(SSL.OP_IGNORE_UNEXPECTED_EOF)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    # Most connections are silent most of the time.
+    # Most connections are idle most of the time, and need no buffers then.
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
 
 
@@ -97,7 +97,7 @@ def _read(key: str, file: str | None, parse: Callable[[bytes], _T]) -> _T:
 
 
 def _certificates(content: bytes) -> "list[Parsed]":
-    # What does so in cryptography itself came after the one that Debian 12 has.
+    # cryptography's own load_pem_x509_certificates is newer than the version in Debian 12.
     found = [load_pem_x509_certificate(one) for one in _PEM.findall(content)]
     if not found:
         raise ValueError("no certificate")
@@ -110,14 +110,14 @@ def _reason(error: SSL.Error) -> str:
 
 @implementer(IOpenSSLServerConnectionCreator)
 class Certificate:
-    """The certificate that new connections get; one that is renewed takes its place."""
+    """The certificate of new connections, replaced when its files are renewed."""
 
     def __init__(self, settings: Tls, seconds: Callable[[], float]) -> None:
         """Read the files.
 
         Args:
             settings: name the files.
-            seconds: the time.
+            seconds: tells the time.
 
         Raises:
             ConfigError: see make_context.
@@ -133,7 +133,7 @@ class Certificate:
         return SSL.Connection(self._context, None)
 
     def look(self) -> None:
-        """Take what has been put into the files; call it every second."""
+        """Read the files again if they have changed; call it every second."""
         if self._seconds() - self._looked < LOOK:
             return
         self._looked = self._seconds()
@@ -143,20 +143,28 @@ class Certificate:
             try:
                 self.read(self._settings)()
             except ConfigError as error:
-                _log.error("goes on with the old certificate: {why}", why=str(error))
+                _log.error(
+                    "cannot use the new certificate, so the old one stays in use: {why}",
+                    event="certificate_refused",
+                    why=str(error),
+                )
 
     def read(self, settings: Tls) -> Callable[[], None]:
-        """Read these files; returns what puts them in force.
+        """Read these files; returns a function that puts the certificate in force.
 
         Raises:
             ConfigError: see make_context.
         """
-        # The stamps first: what is written after that is seen by the next look.
+        # Stamps before contents: a file written in between then differs at the next look.
         stamps, context = _stamps(settings), make_context(settings)
 
         def take() -> None:
             self._settings, self._seen, self._context = settings, stamps, context
-            _log.info("took the certificate of {file}", file=settings.certificate)
+            _log.info(
+                "uses the certificate in {file}",
+                event="certificate_used",
+                file=settings.certificate,
+            )
 
         return take
 
@@ -166,7 +174,7 @@ def _stamps(settings: Tls) -> list[tuple[int, ...] | None]:
 
 
 def _stamp(file: str | None) -> tuple[int, ...] | None:
-    """What changes with a file's content, or with who may read it."""
+    """Numbers that change with a file's content or permissions; None if it is not there."""
     try:
         stat = os.stat(file or "")
     except OSError:
@@ -175,32 +183,43 @@ def _stamp(file: str | None) -> tuple[int, ...] | None:
 
 
 class SecureTransport(TLSMemoryBIOProtocol):
-    """What ``transport.EagerServer`` is to a protocol, encrypted.
+    """An encrypted connection with the interface of ``eager.EagerServer``.
 
-    Its transport is such a one, which has the socket and its options, pauses the producer as soon
-    as encrypted bytes wait, and counts what is unsent.
+    Its transport is an EagerServer: that has the socket and its options, pauses the producer as
+    soon as encrypted bytes are waiting, and counts unsent bytes.
     """
 
+    factory: "SecureFactory"
     transport: Any
+    _has_received = False
+
+    def dataReceived(self, data: bytes) -> None:
+        """Called by Twisted with encrypted data; the first may turn out not to be TLS."""
+        if not self._has_received:
+            self._has_received = True
+            if (answer := self.factory.refusal(self.transport, data)) is not None:
+                self.transport.write(answer)
+                self.transport.loseConnection()
+                return
+        super().dataReceived(data)
 
     @property
     def protocol(self) -> Any:
-        """Who gets what comes in; may be set while the connection is open."""
+        """Receives the decrypted data; may be replaced while the connection is open."""
         return self.wrappedProtocol
 
     @protocol.setter
     def protocol(self, protocol: Any) -> None:
         self.wrappedProtocol = protocol
 
-    def send(self, data: bytes) -> int:
-        """Send, and leave to the reactor what the kernel does not take; returns the length."""
+    def send(self, data: bytes) -> None:
+        """Do what ``write`` does; see EagerServer."""
         self.write(data)
-        return len(data)
 
     def loseConnection(self) -> None:
-        """Close once all is sent.
+        """Close once everything is sent.
 
-        Twisted would wait for the producer to unregister, and for the client to answer.
+        Twisted's own would wait until the producer unregisters and the client answers.
         """
         self.unregisterProducer()
         super().loseConnection()
@@ -209,22 +228,32 @@ class SecureTransport(TLSMemoryBIOProtocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Called by Twisted when the connection has gone."""
         super().connectionLost(reason)
-        # Else each would keep the other: the producer is the protocol, and this its transport.
+        # Breaks a reference cycle: this is the transport of its producer.
         self._producer = None
 
 
 class SecureFactory(TLSMemoryBIOFactory):
-    """Puts TLS before the connections of another factory."""
+    """Encrypts the connections of another factory."""
 
-    def __init__(self, certificate: Certificate, factory: IProtocolFactory, clock: Any) -> None:
+    def __init__(
+        self,
+        certificate: Certificate,
+        factory: IProtocolFactory,
+        clock: Any,
+        refusal: Callable[[Any, bytes], bytes | None] = lambda transport, data: None,
+    ) -> None:
         """Make a factory without connections.
 
         Args:
             certificate: of the server.
-            factory: makes the connections' protocols; None from it closes one at once.
-            clock: a reactor.
+            factory: makes the protocols; if it makes None the connection is closed at once.
+            clock: the reactor.
+            refusal: called with the transport of a new connection and its first data; what it
+                returns is sent unencrypted, as an answer to a client that does not speak TLS, and
+                the connection is closed. None goes on with TLS.
         """
         super().__init__(certificate, False, factory, clock)
+        self.refusal = refusal
 
     def buildProtocol(self, addr: Any) -> SecureTransport | None:  # type: ignore[override]
         """Called by Twisted for a new connection."""

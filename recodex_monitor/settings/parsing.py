@@ -1,134 +1,170 @@
-"""Settings from YAML: every mistake with its file, line and key, and all of them at once."""
+"""Parsing: from a YAML file and the environment to settings, or to a list of all mistakes."""
 
 import difflib
-import re
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from itertools import combinations
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 import yaml
 
-from recodex_monitor.settings import readers
-from recodex_monitor.settings.endpoints import Endpoint, SocketFile, parsed_ip
-from recodex_monitor.settings.schema import DEFAULT_FILE, ConfigError, Settings
+from recodex_monitor.settings import environment, nodes, readers
+from recodex_monitor.settings.endpoints import collide, is_private
+from recodex_monitor.settings.places import Places, located
+from recodex_monitor.settings.schema import (
+    DEFAULT_FILE,
+    Cluster,
+    ConfigError,
+    Settings,
+    addresses_of,
+    key_of,
+)
 
 _S = TypeVar("_S")
 
 
 def installed_file() -> str | None:
-    """The configuration of an installed system; None where there is none."""
+    """The configuration file of an installed monitor; None if there is no such file."""
     return DEFAULT_FILE if Path(DEFAULT_FILE).exists() else None
 
 
-def load(file: str | None) -> Settings:
-    """Read the settings from a YAML file; without one, the defaults.
+def load(file: str | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read settings from a YAML file, if there is one, and the environment, which wins.
 
     Raises:
-        ConfigError: the file cannot be read or something is wrong in it; all mistakes at once.
+        ConfigError: the file cannot be read, or there are mistakes, all of which are reported.
     """
-    if file is None:
-        return Settings()
     try:
-        return parse(Path(file).read_bytes(), file)
+        content = b"" if file is None else Path(file).read_bytes()
     except OSError as error:
         raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from None
+    settings = parse(content, file, environ)
+    if problems := [*_collisions(settings), *_unclustered(settings)]:
+        raise ConfigError(located(problems, file, environ))
+    return settings
 
 
-def parse(content: bytes, file: str) -> Settings:
-    """Make settings of YAML; an empty document is the defaults.
+def parse(
+    content: bytes, file: str | None, environ: Mapping[str, str] = MappingProxyType({})
+) -> Settings:
+    """Make settings of YAML and the environment; an empty document gives the defaults.
 
     Args:
-        content: the YAML, in UTF-8 or with a byte order mark.
-        file: what the file is called in errors.
+        content: the YAML, in UTF-8 with or without a byte order mark.
+        file: the name of the file in errors; None where there is none.
+        environ: the environment.
 
     Raises:
-        ConfigError: something is wrong; all mistakes at once.
+        ConfigError: there are mistakes, all of which are reported.
     """
+    document = _composed(content, file)
     problems: list[str] = []
+    settings = Settings() if document is None else _checked(document, file, problems)
+    settings = environment.applied(settings, environ, problems)
+    if not problems:
+        places = Places(document, file, environ)
+        problems += map(places.locate, _exposed(settings))
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def _composed(content: bytes, file: str | None) -> yaml.Node | None:
     try:
         text = content.decode("utf-8-sig")
-        document = yaml.compose(text, Loader=yaml.SafeLoader)
-        settings = Settings() if document is None else _section(Settings, document, problems)
-        if document is not None and not problems:
-            problems += _exposed(settings, document)
+        return yaml.compose(text, Loader=yaml.SafeLoader)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError([f"{file}:{line}: is not UTF-8, which YAML is written in"]) from None
+        raise ConfigError([f"{file}:{line}: is not UTF-8"]) from None
     except yaml.YAMLError as error:
         raise ConfigError([f"{file}:{_yaml_problem(error, text)}"]) from None
     except RecursionError:
         raise ConfigError([f"{file}:1: is nested too deeply"]) from None
     except Exception as error:
-        # PyYAML lets some of its own errors through; whatever it is, the file is wrong.
+        # PyYAML raises more than YAMLError for some bad files; none of them can be used.
         raise ConfigError([f"{file}:1: is not YAML: {error!r}"]) from None
-    if problems:
-        raise ConfigError([f"{file}:{problem}" for problem in problems])
+
+
+def _checked(document: yaml.Node, file: str | None, problems: list[str]) -> Settings:
+    found: list[str] = []
+    try:
+        settings = _section(Settings, document, found)
+    except nodes.CannotMerge as error:
+        raise ConfigError([f"{file}:{error}"]) from None
+    except RecursionError:
+        raise ConfigError([f"{file}:1: is nested too deeply"]) from None
+    except Exception as error:
+        raise ConfigError([f"{file}:1: is not YAML: {error!r}"]) from None
+    problems += (f"{file}:{problem}" for problem in found)
     return settings
 
 
-def is_private(address: Endpoint) -> bool:
-    """Whether only this machine can connect to an address: loopback or a Unix socket."""
-    if isinstance(address, SocketFile) or address.host.lower().rstrip(".") == "localhost":
-        return True
-    parsed = parsed_ip(address.host)
-    return parsed is not None and parsed.is_loopback
-
-
-def _exposed(settings: Settings, document: yaml.Node) -> Iterator[str]:
-    """What is wrong with a status page that others than this machine could read."""
+def _exposed(settings: Settings) -> Iterator[str]:
+    """The mistake of a status page that other machines could read without a token."""
     if settings.status_uri and not is_private(settings.status_uri) and not settings.status_token:
-        assert isinstance(document, yaml.MappingNode)
-        line = next(line for key, line, _ in _items(document) if key == "status_uri")
-        why = "others can connect there, and it shows the ids of jobs"
-        yield f"{line}: status_uri: {why}, write a status_token too, or use 127.0.0.1"
+        why = "others can connect there, and the page shows the ids of jobs"
+        yield f"status_uri: {why}; set a status_token too, or use 127.0.0.1"
+
+
+def _collisions(settings: Settings) -> Iterator[str]:
+    """The mistakes of listeners that have the same address."""
+    for (key, one), (other, two) in combinations(addresses_of(settings).items(), 2):
+        if collide(one, two):
+            yield f"{other}: {two} is taken by {key} ({one}); each needs an address of its own"
+
+
+def _unclustered(settings: Settings) -> Iterator[str]:
+    """The mistakes of a cluster that lacks what it needs, or has what it cannot use."""
+    if settings.cluster == Cluster():
+        return
+    if settings.cluster.engine is None:
+        yield "cluster: has no engine; write the address of a Valkey server as its key engine"
+    if settings.status_uri is None:
+        why = "balancers and the other nodes ask there who owns"
+        yield f"cluster: needs a status_uri: {why}; set one"
+    if settings.history.file is not None:
+        why = "the engine keeps the history of all nodes"
+        yield f"history.file: cannot be used with a cluster: {why}; remove one of them"
 
 
 def _yaml_problem(error: yaml.YAMLError, text: str) -> str:
-    """What PyYAML says, as ``LINE: what is wrong``."""
+    """PyYAML's error as ``LINE: what is wrong``."""
     if isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
         return f"{line}: is not YAML: the character {chr(error.character)!r} is not allowed"
     assert isinstance(error, yaml.MarkedYAMLError)
     mark = error.problem_mark or error.context_mark
     if "single document" in (error.context or ""):
-        return f"{_line(mark)}: a second document begins, only one is read"
-    return f"{_line(mark)}: is not YAML: {error.problem or error.context}"
-
-
-def _line(mark: Any) -> int:
-    return mark.line + 1 if mark else 1
+        return f"{nodes.line_of(mark)}: a second document begins; only one is allowed"
+    return f"{nodes.line_of(mark)}: is not YAML: {error.problem or error.context}"
 
 
 def _section(cls: type[_S], node: yaml.Node, problems: list[str], path: str = "") -> _S:
-    """Make a dataclass of a mapping; what is wrong goes to ``problems`` as ``LINE: key: ...``."""
+    """Make a section of a mapping; mistakes are added to ``problems`` as ``LINE: key: ...``."""
     if node.tag == "tag:yaml.org,2002:null":
-        return cls()  # an empty document, or a heading with nothing below it
+        return cls()  # an empty document, or a section without keys
     if not isinstance(node, yaml.MappingNode):
+        line = nodes.line_of(node.start_mark)
         where = f"{path.rstrip('.')}: " if path else ""
-        problems.append(
-            f"{_line(node.start_mark)}: {where}{readers.shown_node(node)} is not a mapping of keys"
-        )
+        problems.append(f"{line}: {where}{readers.shown_node(node)} is not a mapping of keys")
         return cls()
-    known = {one.metadata.get("name") or one.name: one for one in fields(cast(Any, cls))}
+    known = {key_of(one): one for one in fields(cast(Any, cls))}
     found: dict[str, Any] = {}
-    for key, line, value in _items(node):
+    for key, line, value in nodes.items(node):
         name = f"{path}{key}"
         try:
             if key not in known:
                 raise readers.Mistake(_unknown(key, known))
             if known[key].name in found:
-                raise readers.Mistake("is given twice, keep one")
-            found[known[key].name] = _value(known[key], value, problems, name)
+                raise readers.Mistake("is given twice; keep one")
+            read = _value(known[key], value, problems, name)
+            found[known[key].name] = known[key].default if read is None else read
         except readers.Mistake as mistake:
             problems.append(f"{line}: {name}: {mistake}")
     return cls(**found)
-
-
-def _items(node: yaml.MappingNode) -> Iterator[tuple[str, int, yaml.Node]]:
-    for key, value in node.value:
-        text = key.value if isinstance(key, yaml.ScalarNode) else readers.shown_node(key)
-        yield re.sub(r"[^\x20-\x7e]", "?", text[:60]), _line(key.start_mark), value
 
 
 def _value(key: Any, node: yaml.Node, problems: list[str], name: str) -> Any:
@@ -140,5 +176,5 @@ def _value(key: Any, node: yaml.Node, problems: list[str], name: str) -> Any:
 def _unknown(key: str, known: dict[str, Any]) -> str:
     nearest = difflib.get_close_matches(key, known, n=1)
     if nearest:
-        return f"is not known, did you mean {nearest[0]}?"
-    return f"is not known, there are {', '.join(known)}"
+        return f"is not a key; did you mean {nearest[0]}?"
+    return f"is not a key; the keys are {', '.join(known)}"

@@ -1,21 +1,27 @@
-"""The monitor's numbers, as Prometheus reads them.
+"""The monitor's metrics, for Prometheus and whatever else reads its formats.
 
-What others count already is read when somebody asks; only the two histograms are kept here.
+Counters of other parts are read on each scrape; only the two histograms are kept here.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from prometheus_client import (
     GC_COLLECTOR,
     CollectorRegistry,
     Histogram,
     ProcessCollector,
-    generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 
-from recodex_monitor.status.inspection import Totals, View
+from recodex_monitor.status import cluster
+from recodex_monitor.status.exposition import Exposition, expose
+from recodex_monitor.status.statistics import Statistics, Totals
 
 PREFIX = "recodex_monitor_"
 
@@ -23,23 +29,21 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
 class Metrics:
-    """A registry with all numbers.
+    """A registry with all of the monitor's metrics.
 
     Attributes:
-        delay: seconds from a message's reading to its having been written to all followers.
-        lag: seconds that the loop came too late to something.
+        delay: seconds from reading a message to writing it to all followers.
+        lag: seconds by which the event loop was late.
     """
 
-    content_type = CONTENT_TYPE_LATEST.encode()
-
-    def __init__(self, view: View, version: str) -> None:
-        """Read from a view.
+    def __init__(self, statistics: Statistics, version: str) -> None:
+        """Read from the statistics.
 
         Args:
-            view: has the numbers.
+            statistics: has the numbers.
             version: of the monitor.
         """
-        self._view = view
+        self._statistics = statistics
         self._version = version
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -47,16 +51,16 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         self.delay = self._histogram(
             "delivery_delay_seconds",
-            "Time from reading messages of the broker to having written them to all followers.",
+            "Time from reading the broker's messages to writing them to all followers.",
         )
-        self.lag = self._histogram("loop_lag_seconds", "How much too late the loop was.")
+        self.lag = self._histogram("loop_lag_seconds", "How late the event loop called a timer.")
 
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(PREFIX + name, text, buckets=_BUCKETS, registry=self._registry)
 
-    def text(self) -> bytes:
-        """All of it in Prometheus' format."""
-        return generate_latest(self._registry)
+    def expose(self, accept: str = "") -> Exposition:
+        """All metrics in the format that a header Accept prefers; see ``exposition``."""
+        return expose(self._registry, accept)
 
     def describe(self) -> list[Metric]:
         """Called by the registry; what there is stands only in collect."""
@@ -64,56 +68,75 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry when somebody asks."""
-        totals = self._view.totals()
+        totals = self._statistics.totals()
         yield from self._gauges(totals)
         yield from self._counters(totals)
         yield from self._labelled()
+        told = self._statistics.cluster()
+        if told is not None:
+            yield from _of_cluster(told)
 
     def _gauges(self, totals: Totals) -> Iterator[Metric]:
-        view, peers = self._view, self._view.broker.peers
-        info = GaugeMetricFamily(PREFIX + "info", "The version.", labels=("version",))
-        info.add_metric((self._version,), 1)
-        yield info
-        yield _gauge("broker_peers", "Connections of brokers.", peers.connected)
+        statistics, peers = self._statistics, self._statistics.broker.peers
+        name, version = PREFIX.rstrip("_"), {"version": self._version}
+        yield InfoMetricFamily(name, "The version.", value=version)
+        yield _gauge("broker_peers", "Connections from brokers.", peers.connected)
         yield _gauge("followers", "Clients that follow a channel.", totals.followers)
-        yield _gauge("slow_followers", "Of them, who do not take what is due.", totals.slow)
-        connections = len(view.reception.connections)
-        yield _gauge("connections", "Open connections at the public port.", connections)
-        yield _gauge("history_bytes", "Bytes of all channels.", view.hub.history_bytes)
-        last = view.hub.counts.last
-        silent = view.seconds() - (view.started if last is None else last)
-        yield _gauge("broker_silence_seconds", "Time since a message of the broker.", silent)
+        yield _gauge("slow_followers", "Followers that are paused and behind.", totals.slow)
+        connections = len(statistics.connections.clients)
+        yield _gauge("connections", "Open connections to the public port.", connections)
+        yield _gauge(
+            "history_bytes", "Bytes of all channels.", statistics.hub.retention.history_bytes
+        )
+        last = statistics.hub.counters.last
+        silent = statistics.seconds() - (statistics.started if last is None else last)
+        yield _gauge(
+            "broker_silence_seconds", "Time since the last message from the broker.", silent
+        )
         states = GaugeMetricFamily(
             PREFIX + "channels", "Channels that are kept, by state.", labels=("state",)
         )
-        for state, count in view.states().items():
+        for state, count in statistics.states().items():
             states.add_metric((state,), count)
         yield states
 
     def _counters(self, totals: Totals) -> Iterator[Metric]:
-        peers = self._view.broker.peers
-        yield _counter("deliveries", "Messages that clients got.", totals.deliveries)
-        yield _counter("delivered_bytes", "Bytes of them, as in the history.", totals.bytes)
-        yield _counter("broker_connects", "Connections of brokers.", peers.count)
+        peers = self._statistics.broker.peers
+        yield _counter("deliveries", "Messages delivered to clients.", totals.deliveries)
+        yield _counter(
+            "delivered_bytes", "Bytes of delivered messages, as in the history.", totals.bytes
+        )
+        yield _counter("broker_connects", "Connections from brokers.", peers.count)
         text = "Handshakes that failed at the broker's port."
         yield _counter("broker_handshake_failures", text, peers.failures)
 
     def _labelled(self) -> Iterator[Metric]:
-        view, counts = self._view, self._view.hub.counts
-        yield _by("messages", "Messages of the broker.", ("command",), one(counts.commands))
-        yield _by("joins", "Clients that began to follow.", ("transport",), one(counts.joined))
+        statistics, counts = self._statistics, self._statistics.hub.counters
+        yield _by("messages", "Messages from the broker.", ("command",), one(counts.commands))
+        yield _by(
+            "joins", "Subscriptions of clients that began.", ("transport",), one(counts.joined)
+        )
         text = "Connections that ended, by transport and close code."
         gone = counts.gone.items()
         yield _by("closes", text, ("transport", "code"), gone)
         yield _by("ends", "Channels that ended.", ("reason",), one(counts.ends))
+        text = "Jobs whose channels ended, by how they went."
+        yield _by("outcomes", text, ("outcome",), one(counts.outcomes))
         yield _by("limits_reached", "Times a limit was reached.", ("limit",), one(counts.limits))
-        dropped = [(tuple(key.split(": ", 1)), n) for key, n in view.dropped().items()]
-        text = "What was dropped, refused or let go."
+        dropped = [(tuple(key.split(": ", 1)), n) for key, n in statistics.dropped().items()]
+        text = "What was dropped, refused or evicted."
         yield _by("dropped", text, ("what", "reason"), dropped)
 
 
+def _of_cluster(told: Mapping[str, Any]) -> Iterator[Metric]:
+    for name, (text, read) in cluster.GAUGES.items():
+        yield _gauge(name, text, read(told))
+    for name, text in cluster.COUNTERS.items():
+        yield _counter(f"cluster_{name}", text, told["counts"][name])
+
+
 def one(counts: Mapping[str, int]) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Counts by one label."""
+    """Counters by one label."""
     return (((label,), count) for label, count in counts.items())
 
 

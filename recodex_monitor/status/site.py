@@ -1,41 +1,57 @@
-"""The private listener: how the monitor is, for people and for machines."""
+"""The private listener: status page, JSON and metrics, with checks of the host and the token."""
 
-import json
 from collections.abc import Callable
 from http import HTTPStatus
+from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import unquote
+from typing import Any
 
-from twisted.internet.interfaces import IPushProducer
-from twisted.internet.protocol import ServerFactory, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web import http
-from zope.interface import implementer
+from twisted.web import http, server
+from twisted.web.resource import Resource
 
-from recodex_monitor.network.static import read_file
+from recodex_monitor.network.hello import ALERT, is_tls
+from recodex_monitor.network.static import COMMON_FILES, read_common
 from recodex_monitor.status.access import Access
-from recodex_monitor.status.inspection import View
-from recodex_monitor.timing.throttle import Dropped
+from recodex_monitor.status.events import Events
+from recodex_monitor.status.inspection import Inspection
+from recodex_monitor.status.probes import PROBES, Probes
+from recodex_monitor.status.resources import (
+    NOT_FOUND,
+    Answer,
+    Channels,
+    Jobs,
+    Page,
+    answer_of,
+    as_json,
+    constant,
+    failure,
+    file,
+)
+from recodex_monitor.status.sign_in import SignIn
+from recodex_monitor.timing.throttle import ThrottledCounts
 
 _log = Logger()
 
 FOLDER = Path(__file__).with_name("pages")
 
 MAX_CONNECTIONS = 100
-"""Connections of the listener; the next are closed at once."""
+"""Open connections, at most; further ones are closed at once."""
 
 MAX_HEAD = 8192
 """Bytes of a request's head."""
 
 MAX_BODY = 2048
-"""Bytes of a request's body, which only the form for the token has."""
+"""Bytes of a request's body; only the sign-in form has one."""
 
+TIMEOUT = 60
+"""Seconds of silence after which a connection without an answer is closed."""
 
 _POLICY = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    b"connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _HEADERS = {
     b"Content-Security-Policy": _POLICY,
@@ -45,254 +61,233 @@ _HEADERS = {
     b"Cross-Origin-Resource-Policy": b"same-origin",
     b"Cache-Control": b"no-store",
 }
-_STYLE = {"/status.css": "status.css"}
-_FILES = {
-    "/": "status.html",
-    "/status.js": "status.js",
-    "/status-job.js": "status-job.js",
-    "/status-parts.js": "status-parts.js",
+_TLS = "TLS on the status port"
+_SCRIPTS = ("status.js", "status-jobs.js", "status-job.js", "status-parts.js")
+_PUBLIC = {
+    *(*PROBES, b"metrics", b"status.css", b"sign-in"),
+    *(name.encode() for name in COMMON_FILES),
 }
-_JOB, _SIGN_IN = "status-job.html", "status-sign-in.html"
+"""The paths that need no token, since their answers name no job."""
 
-Unready = Callable[[], list[str]]
-"""Tells why the monitor cannot serve students; empty where it can."""
-
-
-class Answer(NamedTuple):
-    """What a request is answered with."""
-
-    status: int
-    content: bytes
-    content_type: bytes = b"application/json"
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+_UNKNOWN_HOST = (
+    "the status page is not known as '{host}'; add this name to status_hosts, or use localhost or"
+    " the address at which it listens"
+)
 
 
-def as_json(value: object, status: int = 200) -> Answer:
-    """An answer of JSON."""
-    return Answer(status, json.dumps(value).encode() + b"\n")
+class _BodyTooLarge(Exception):
+    """A chunked body has more than MAX_BODY bytes."""
 
 
-def failure(status: int, why: str, *headers: tuple[bytes, bytes]) -> Answer:
-    """An answer that says why there is no other."""
-    return as_json({"error": why}, status)._replace(headers=headers)
+class Request(server.Request):
+    """A request whose body is bounded, and whose answer always has the security headers."""
 
+    def gotLength(self, length: int | None) -> None:
+        """Called by Twisted before it reads a body."""
+        self.content = self._body = BytesIO()
 
-class Request(http.Request):
-    """A request, answered by its connection's ``Status``."""
+    def handleContentChunk(self, data: bytes) -> None:
+        """Called by Twisted with a part of the body."""
+        if self._body.tell() + len(data) > MAX_BODY:
+            raise _BodyTooLarge
+        super().handleContentChunk(data)
 
     def process(self) -> None:
-        """Called by Twisted with a whole request."""
-        connection: Any = self.channel
-        connection.status.received(self)
+        """Called by Twisted when the whole request has come."""
+        for name, value in _HEADERS.items():
+            self.setHeader(name, value)
+        super().process()
 
 
 class Connection(http.HTTPChannel):
     """A connection to the listener."""
 
-    requestFactory = Request
-    timeOut = 60
+    factory: "StatusSite"
+    transport: Any
     totalHeadersSize = MAX_LENGTH = MAX_HEAD
-
-    def __init__(self, status: "Status") -> None:
-        super().__init__()
-        self.status = status
+    _has_received = False
 
     def connectionMade(self) -> None:
         """Called by Twisted when a client has connected."""
         super().connectionMade()
-        self.status.connections.add(self)
+        self.factory.connections.add(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Called by Twisted when the connection has gone."""
+        """Called by Twisted when the connection has ended."""
         super().connectionLost(reason)
-        self.status.connections.discard(self)
+        self.factory.connections.discard(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Called by Twisted with what the client has sent; the first may be TLS."""
+        if not self._has_received:
+            self._has_received = True
+            if is_tls(data):
+                self.factory.tls_received(getattr(self.transport.getPeer(), "host", ""))
+                self.transport.write(ALERT)
+                self.transport.loseConnection()
+                return
+        super().dataReceived(data)
+
+    def headerReceived(self, line: bytes) -> bool:
+        """Called by Twisted with a header; returns whether the request may go on."""
+        try:
+            return bool(super().headerReceived(line))
+        except ValueError:
+            # Python reads no number of more than 4300 digits, such as a Content-Length.
+            self._refuse(400)
+            return False
 
     def allHeadersReceived(self) -> None:
         """Called by Twisted before it reads a body."""
-        if self.length is None or self.length > MAX_BODY:
-            self._respondToBadRequestAndDisconnect()
+        if (self.length or 0) > MAX_BODY:
+            self._refuse(413)
         else:
             super().allHeadersReceived()
 
+    def rawDataReceived(self, data: bytes) -> None:
+        """Called by Twisted with a part of the body as it was sent."""
+        try:
+            super().rawDataReceived(data)
+        except _BodyTooLarge:
+            self._refuse(413)
 
-@implementer(IPushProducer)
-class Watcher:
-    """A page that is told again and again how things are."""
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """Called by Twisted with a line of the head that is too long."""
+        self._refuse(431)
 
-    def __init__(self, status: "Status", request: Any) -> None:
-        self._status = status
-        self._request = request
-        self._paused = False
-        request.registerProducer(self, True)
-        request.notifyFinish().addErrback(lambda _: status.watchers.discard(self))
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        # Twisted's own answer has neither a date nor a length.
+        self._refuse(400)
 
-    def tell(self, event: bytes) -> None:
-        """Send an event, unless the page has not taken the last one."""
-        if not self._paused:
-            self._request.write(event)
-
-    def pauseProducing(self) -> None:
-        """Called by the transport when the page takes no more."""
-        self._paused = True
-
-    def resumeProducing(self) -> None:
-        """Called by the transport when it has taken all."""
-        self._paused = False
-
-    def stopProducing(self) -> None:
-        """Called by the transport when the connection has gone."""
-        self._status.watchers.discard(self)
+    def _refuse(self, status: int) -> None:
+        lines = [
+            b"HTTP/1.1 %d %b" % (status, HTTPStatus(status).phrase.encode()),
+            b"Date: " + http.datetimeToString(),
+            *(b"%b: %b" % header for header in _HEADERS.items()),
+            b"Content-Length: 0\r\nConnection: close\r\n\r\n",
+        ]
+        self.transport.write(b"\r\n".join(lines))
+        self.loseConnection()
 
 
-class Status(ServerFactory):
-    """Makes the connections, and answers their requests.
+class StatusSite(server.Site):
+    """Accepts connections and answers their requests.
 
     Attributes:
         connections: that are open.
-        watchers: pages that are told of what changes.
+        events: the stream of events of open pages.
+        refused: counts clients that speak another protocol.
     """
 
     noisy = False
+    requestFactory = Request
+    protocol = Connection  # type: ignore[assignment]
 
     def __init__(
-        self, view: View, access: Access, unready: Unready, scrape: Callable[[], Answer]
+        self,
+        inspection: Inspection,
+        access: Access,
+        probes: Probes,
+        scrape: Callable[[str], Answer],
+        reactor: Any = None,
     ) -> None:
         """Make a listener's factory without connections.
 
         Args:
-            view: what is to be seen.
-            access: who may see it.
-            unready: tells why the monitor is not ready.
-            scrape: makes the metrics.
+            inspection: describes the monitor.
+            access: decides who may see it.
+            probes: answer balancers and other nodes.
+            scrape: makes the metrics, for a header Accept.
+            reactor: has the time.
         """
         self.connections: set[Connection] = set()
-        self.watchers: set[Watcher] = set()
-        self._view = view
-        self._access = access
-        self._unready = unready
-        self._wrong = Dropped(_log, "sign-in", view.seconds)
-        self._files = {name: read_file(FOLDER / name) for name in _names()}
-        self._open: dict[str, Callable[[], Answer]] = {
-            "/healthz": lambda: as_json({"healthy": True}),
-            "/readyz": self._readyz,
-            "/metrics": scrape,
-        }
-        self._closed: dict[str, Callable[[], Answer]] = {
-            "/api/status": lambda: as_json(view.status()),
-            "/api/channels": lambda: as_json({"channels": view.channels()}),
-        }
+        self.refused = ThrottledCounts(_log, "status client", inspection.seconds)
+        self.events = Events(
+            inspection.status, inspection.list_jobs, lambda: inspection.jobs.may_refresh
+        )
+        root = Root(access, inspection.seconds)
+        for name, page in probes.pages().items():
+            root.putChild(name, page)
+        root.putChild(b"metrics", Page(lambda request: scrape(_header(request, b"Accept"))))
+        root.putChild(b"api", _api(inspection, self.events))
+        super().__init__(root, reactor=reactor, timeout=TIMEOUT)
 
-    def buildProtocol(self, addr: Any) -> Connection | None:
+    def buildProtocol(self, addr: Any) -> Any:
         """Called by Twisted for a new connection; None closes it at once."""
-        return Connection(self) if len(self.connections) < MAX_CONNECTIONS else None
+        return super().buildProtocol(addr) if len(self.connections) < MAX_CONNECTIONS else None
 
-    def received(self, request: Any) -> None:
-        """Answer a request, whatever it is."""
-        for name, value in _HEADERS.items():
-            request.setHeader(name, value)
-        try:
-            answer = self._answer(request)
-        except Exception:
-            _log.failure("answering a request for the status failed")
-            answer = failure(500, "a bug")
-        if answer is not None:
-            _send(request, answer)
+    def tls_received(self, peer: str) -> None:
+        """Count and log a client that speaks TLS, which this listener does not."""
+        self.refused.add(_TLS, f"{_TLS}: {peer} should use http://, or a proxy that speaks TLS")
 
-    def tell(self) -> None:
-        """Tell all watchers how things are now."""
-        if self.watchers:
-            event = self._event()
-            for watcher in tuple(self.watchers):
-                watcher.tell(event)
+    def startFactory(self) -> None:
+        """Called by Twisted when it listens; there is no access log to open."""
+
+    def log(self, request: Any) -> None:
+        """Called by Twisted after each request; there is no access log."""
 
     def close(self) -> None:
         """End all connections."""
         for connection in tuple(self.connections):
             connection.loseConnection()
 
-    def _event(self) -> bytes:
-        now = {"status": self._view.status(), "channels": self._view.channels()}
-        return b"data: %b\n\n" % json.dumps(now).encode()
 
-    def _answer(self, request: Any) -> Answer | None:
-        path = request.path.decode("latin-1")
+class Root(Page):
+    """All paths: serves the pages, and checks the host and the token of every request."""
+
+    def __init__(self, access: Access, seconds: Callable[[], float]) -> None:
+        super().__init__(lambda _: NOT_FOUND)
+        self._access = access
+        form = file(FOLDER / "status-sign-in.html", 401)
+        self._sign_in = SignIn(access, form, seconds)
+        job = file(FOLDER / "status-job.html")
+        self.putChild(b"", constant(file(FOLDER / "status.html")))
+        self.putChild(b"channels", Channels(constant(NOT_FOUND), lambda _: job))
+        self.putChild(b"sign-in", Page(self._take_token, (b"POST",)))
+        files = {name: file(FOLDER / name) for name in (*_SCRIPTS, "status.css")}
+        files |= {name: answer_of(one) for name, one in read_common().items()}
+        for name, answer in files.items():
+            self.putChild(name.encode(), constant(answer))
+
+    def getChildWithDefault(self, path: bytes, request: Any) -> Resource:
+        """Called by Twisted with the first part of every request's path."""
+        refused = self._refusal(path, request)
+        if refused is None:
+            child: Resource = super().getChildWithDefault(path, request)
+            return child
+        request.postpath.clear()
+        return constant(refused)
+
+    def _refusal(self, path: bytes, request: Any) -> Answer | None:
         local = getattr(request.getHost(), "host", "")
-        if not self._access.knows_host(_header(request, b"Host"), local):
-            return failure(421, "this host name is not known, see status_hosts")
-        if request.method == b"POST" and path == "/sign-in":
-            return self._sign_in(request)
-        if request.method not in (b"GET", b"HEAD"):
-            return failure(405, "only GET and HEAD", (b"Allow", b"GET, HEAD"))
-        if path in self._open:
-            return self._open[path]()
-        if path in _STYLE:
-            return self._file(_STYLE[path])
-        if not self._access.admits(_header(request, b"Authorization"), _header(request, b"Cookie")):
-            return self._ask_for_token(request)
-        return self._serve(request, path)
-
-    def _serve(self, request: Any, path: str) -> Answer | None:
-        """Answer a client that may see all."""
-        if path in _FILES:
-            return self._file(_FILES[path])
-        if path in self._closed:
-            return self._closed[path]()
-        if path == "/api/events":
-            self._watch(request)
+        host = _header(request, b"Host")
+        if path not in PROBES and not self._access.knows_host(host, local):
+            return failure(421, _UNKNOWN_HOST.format(host=host[:100]))
+        if path in _PUBLIC:
             return None
-        if path.startswith("/channels/"):
-            return self._file(_JOB)
-        if path.startswith("/api/channels/"):
-            channel_id = unquote(path.removeprefix("/api/channels/"), errors="replace")
-            return as_json(self._view.channel(channel_id))
-        return failure(404, "there is nothing here")
+        return self._sign_in.refusal(
+            _header(request, b"Authorization"),
+            _header(request, b"Cookie"),
+            for_person="text/html" in _header(request, b"Accept"),
+        )
 
-    def _watch(self, request: Any) -> None:
-        request.setHeader(b"Content-Type", b"text/event-stream")
-        request.setHeader(b"X-Accel-Buffering", b"no")
-        if request.method == b"HEAD":
-            request.finish()
-            return
-        watcher = Watcher(self, request)
-        self.watchers.add(watcher)
-        watcher.tell(self._event())
-
-    def _file(self, name: str, status: int = 200) -> Answer:
-        file = self._files[name]
-        return Answer(status, file.content, file.content_type)
-
-    def _readyz(self) -> Answer:
-        why = self._unready()
-        return as_json({"ready": not why, "why": why}, 503 if why else 200)
-
-    def _ask_for_token(self, request: Any) -> Answer:
-        if "text/html" in _header(request, b"Accept"):
-            return self._file(_SIGN_IN, 401)
-        return failure(401, "a token is needed", (b"WWW-Authenticate", b"Bearer"))
-
-    def _sign_in(self, request: Any) -> Answer:
-        token = request.args.get(b"token", [b""])[0].decode("latin-1").strip()
-        if not self._access.is_token(token):
-            self._wrong.add("token", "a wrong token for the status page")
-            return self._file(_SIGN_IN, 401)
-        cookie = self._access.cookie().encode()
-        return Answer(303, b"", b"text/plain", ((b"Location", b"/"), (b"Set-Cookie", cookie)))
+    def _take_token(self, request: Any) -> Answer:
+        return self._sign_in.take(request.args.get(b"token", [b""])[0].decode("latin-1").strip())
 
 
-def _names() -> list[str]:
-    return [*_FILES.values(), *_STYLE.values(), _JOB, _SIGN_IN]
+def _api(inspection: Inspection, events: Events) -> Page:
+    def load(channel_id: str, call: Callable[[], object], refuse: Callable[[], object]) -> None:
+        inspection.hub.source.when_loaded(channel_id, call, refuse)
+
+    def channel(channel_id: str) -> Answer:
+        return as_json(inspection.channel(channel_id))
+
+    api = constant(NOT_FOUND)
+    api.putChild(b"status", Page(lambda _: as_json(inspection.status())))
+    api.putChild(b"channels", Channels(Jobs(inspection.list_jobs), channel, load))
+    api.putChild(b"events", events)
+    return api
 
 
 def _header(request: Any, name: bytes) -> str:
     return (request.getHeader(name) or b"").decode("latin-1")
-
-
-def _send(request: Any, answer: Answer) -> None:
-    request.setResponseCode(answer.status, HTTPStatus(answer.status).phrase.encode())
-    request.setHeader(b"Content-Type", answer.content_type)
-    request.setHeader(b"Content-Length", b"%d" % len(answer.content))
-    for name, value in answer.headers:
-        request.setHeader(name, value)
-    if request.method != b"HEAD":
-        request.write(answer.content)
-    request.finish()

@@ -1,14 +1,17 @@
-"""How many tasks of a job are in which state, counted in its channel's messages."""
+"""Counts the tasks of a job by their state, from the bytes of its channel's log."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 
+from recodex_monitor.channels.attempts import Attempts
 from recodex_monitor.channels.channel import Channel
 
-TALLIED = 2**20
-"""Bytes of logs in which tasks are counted for one list, which takes some 8 ms."""
+TALLIED = 2**19
+"""Bytes of logs counted for one list of jobs; counting them takes about 4 ms."""
 
-_ABORTED = b'{"command": "ABORTED"'
+# Quotes are escaped in JSON: none of these texts can be within a task's id.
+_OF_ATTEMPTS = re.compile(rb'\{"command": "(DOWNLOADED|STARTED|ABORTED|FAILED)"')
 _STATES = {
     state: b'"task_state": "%b"}' % state.upper().encode()
     for state in ("completed", "failed", "skipped")
@@ -17,25 +20,40 @@ _STATES = {
 
 @dataclass
 class Tally:
-    """Tasks of a job's attempt, counted up to a position of its log."""
+    """Tasks of a job's current attempt, and its attempts, up to a position in its log."""
 
     position: int = 0
-    attempts: int = 1
     tasks: Counter[str] = field(default_factory=Counter)
+    counted: Attempts = field(default_factory=Attempts)
+    _before: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def attempts(self) -> int:
+        """The number of attempts so far."""
+        return self.counted.number
 
     def feed(self, frames: bytes) -> None:
-        """Count what stands in the next whole frames."""
+        """Count the tasks in the next frames, which must be whole."""
         self.position += len(frames)
-        if aborted := frames.count(_ABORTED):
-            self.attempts += aborted
-            self.tasks.clear()
-            frames = frames[frames.rfind(_ABORTED) :]
-        for state, text in _STATES.items():
-            self.tasks[state] += frames.count(text)
+        start = 0
+        for command in _OF_ATTEMPTS.finditer(frames):
+            self._count(frames[start : command.start()])
+            start = command.start()
+            number = self.counted.number
+            if self.counted.feed(command[1].decode()):
+                self._before, self.tasks = self.tasks, Counter()
+            elif self.counted.number < number:
+                self.tasks = self._before
+        self._count(frames[start:])
+
+    def _count(self, frames: bytes) -> None:
+        if not self.counted.is_starting:
+            for state, text in _STATES.items():
+                self.tasks[state] += frames.count(text)
 
 
-def count(tally: Tally, channel: Channel, budget: int) -> int:
-    """Count on in a log, for so many bytes about; returns how many are left."""
+def count_on(tally: Tally, channel: Channel, budget: int) -> int:
+    """Count further in a log, about ``budget`` bytes; returns how many bytes are left."""
     if tally.position < len(channel.log) and budget > 0:
         for piece, _ in channel.pieces(tally.position):
             tally.feed(piece)

@@ -1,48 +1,56 @@
-"""What fails, and is tried again from time to time."""
+"""Retries: something that fails is tried again a fixed time later, and logged once."""
 
 from twisted.logger import Logger
 
 from recodex_monitor.timing.clock import Clock
 
-RETRY = 5.0
+RETRY_DELAY = 5.0
 """Seconds from a failure to the next attempt."""
 
 
-class Trouble:
-    """Something that may fail: the log says when it begins to, and when it works again."""
+class Retry:
+    """The state of something that may fail.
 
-    def __init__(self, log: Logger, clock: Clock, failing: str, working: str) -> None:
-        """All is well.
+    The log has an error when it begins to fail, and a warning when it works again.
+    """
+
+    def __init__(self, log: Logger, clock: Clock, name: str, failing: str, working: str) -> None:
+        """Begin as working.
 
         Args:
-            log: what is told.
-            clock: the time.
-            failing: what to say once it fails; the reason follows it.
-            working: what to say once it works again.
+            log: gets the error and the warning.
+            clock: tells the time.
+            name: begins the names of both events: ``NAME_failed``, ``NAME_recovered``.
+            failing: the error's text; a colon and the reason follow it.
+            working: the warning's text.
         """
         self._log = log
+        self._name = name
         self._clock = clock
         self._failing = failing
         self._working = working
         self._failed_at: float | None = None
 
-    def __bool__(self) -> bool:
-        """Whether it did not work the last time."""
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last attempt failed."""
         return self._failed_at is not None
 
     @property
     def may_try(self) -> bool:
-        """Whether it works as far as is known, or has failed long enough ago."""
-        return self._failed_at is None or self._clock.seconds() >= self._failed_at + RETRY
+        """Whether the last attempt did not fail, or failed RETRY_DELAY seconds ago or earlier."""
+        return self._failed_at is None or self._clock.seconds() >= self._failed_at + RETRY_DELAY
 
     def failed(self, why: object) -> None:
-        """It has failed."""
+        """Note a failed attempt; ``why`` is for the log."""
         if self._failed_at is None:
-            self._log.error("{what}: {why}", what=self._failing, why=why)
+            self._log.error(
+                "{what}: {why}", event=f"{self._name}_failed", what=self._failing, why=why
+            )
         self._failed_at = self._clock.seconds()
 
-    def passed(self) -> None:
-        """It has worked."""
+    def succeeded(self) -> None:
+        """Note an attempt that did not fail."""
         if self._failed_at is not None:
             self._failed_at = None
-            self._log.warn("{what}", what=self._working)
+            self._log.warn("{what}", event=f"{self._name}_recovered", what=self._working)

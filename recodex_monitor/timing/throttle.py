@@ -1,46 +1,59 @@
-"""What had to be dropped: counted by reason, and logged once in a while."""
+"""Throttled counts: what was dropped is counted by reason, and logged once a minute."""
 
 from collections import Counter
 from collections.abc import Callable
 
 from twisted.logger import Logger
 
-SILENCE = 60.0
-"""Seconds between two lines in the log for the same reason."""
+LOG_INTERVAL = 60.0
+"""Seconds between two log lines for the same reason, at least."""
+
+MAX_DETAIL = 500
+"""Characters that are kept of what describes the last one of each reason."""
 
 
-class Dropped:
-    """Counts by reason; a flood of bad input costs a line a minute and reason."""
+class ThrottledCounts:
+    """Counts by reason; a flood of bad input makes one log line a minute for each reason.
+
+    Attributes:
+        counts: by reason, since the start.
+        details: what describes the last one of each reason.
+    """
 
     def __init__(self, log: Logger, what: str, now: Callable[[], float]) -> None:
-        """Count things called ``what`` (as "broker message"), and tell ``log`` about them.
+        """Begin with nothing counted.
 
         Args:
-            log: whose warnings they become.
-            what: what one of the dropped things is called in the log.
-            now: the time in seconds, from any origin.
+            log: gets the warnings.
+            what: the name of one dropped thing in them, as "broker message".
+            now: tells the time in seconds, from any origin.
         """
         self.counts: Counter[str] = Counter()
+        self.details: dict[str, str] = {}
         self._log = log
         self._what = what
         self._now = now
-        self._told: dict[str, tuple[float, int]] = {}
+        # When each reason was logged last, and its count then.
+        self._logged: dict[str, tuple[float, int]] = {}
 
     def add(self, reason: str, detail: object) -> None:
-        """One more was dropped.
+        """Count one that was dropped.
 
         Args:
-            reason: one of few, known beforehand.
-            detail: says more about this one; its text must be printable.
+            reason: one of a few fixed texts.
+            detail: describes this one in the log; its text must be printable.
         """
         self.counts[reason] += 1
+        self.details[reason] = str(detail)[:MAX_DETAIL]
         now = self._now()
-        told_at, told = self._told.get(reason, (now - SILENCE, 0))
-        if now - told_at >= SILENCE:
-            self._told[reason] = (now, self.counts[reason])
+        logged_at, logged = self._logged.get(reason, (now - LOG_INTERVAL, 0))
+        if now - logged_at >= LOG_INTERVAL:
+            self._logged[reason] = (now, self.counts[reason])
             self._log.warn(
                 "dropped {count} {what}(s), the last because of {detail}",
-                count=self.counts[reason] - told,
+                event="dropped",
+                reason=reason,
+                count=self.counts[reason] - logged,
                 what=self._what,
                 detail=detail,
             )

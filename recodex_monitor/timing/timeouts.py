@@ -1,4 +1,4 @@
-"""Things that fall due some time after they were last touched."""
+"""Timeouts: things that are due a fixed time after they were last touched."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -7,35 +7,47 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-class Deadlines(OrderedDict[_T, float]):
-    """Things, each due the same ``delay()`` seconds after it was put here last.
+class Timeouts(OrderedDict[_T, float]):
+    """Things, each due ``delay()`` seconds after it was last put here; the values are those times.
 
-    As the delay is the same for all, whatever it is at the moment, the order in which they were
-    put is the order in which they fall due: no operation looks at more than it must, and there
-    is no timer a thing. Its value is when it was put here.
+    The delay may change, but is always the same for all. So the order in which things were put
+    here is the order in which they are due: every operation takes constant time, and no thing
+    needs a timer of its own.
     """
 
     def __init__(self, delay: Callable[[], float]) -> None:
+        """Begin with no things; ``delay`` gives the seconds, at the time of asking."""
         super().__init__()
         self.delay = delay
 
     def put(self, thing: _T, now: float) -> None:
-        """Let the thing be due a delay from now, wherever it stood before."""
+        """Make the thing due a delay from now, even if it is here already."""
         self[thing] = now
         self.move_to_end(thing)
 
     def put_once(self, thing: _T, now: float) -> None:
-        """Let the thing be due a delay from now, unless it is in already."""
+        """Make the thing due a delay from now, unless it is here already."""
         self.setdefault(thing, now)
 
+    def sort(self) -> None:
+        """Put the things in the order of their times, where they were put here in another."""
+        for thing in sorted(self, key=self.__getitem__):
+            self.move_to_end(thing)
+
     def discard(self, thing: _T) -> None:
-        """Take the thing out, if it is in."""
+        """Remove the thing, if it is here."""
         self.pop(thing, None)
 
-    def pop_due(self, now: float) -> Iterator[_T]:
-        """Take out and give what is due at ``now``, the longest due first.
+    def first_due(self, now: float) -> _T | None:
+        """The thing that is due at ``now`` and has been for longest; None if none is."""
+        for thing, since in self.items():
+            return thing if now >= since + self.delay() else None
+        return None
 
-        Things may be put and discarded between two steps.
+    def pop_due(self, now: float) -> Iterator[_T]:
+        """Remove and give the things that are due at ``now``, the longest due first.
+
+        Things may be put here and discarded between two steps.
         """
         delay = self.delay()
         while self:

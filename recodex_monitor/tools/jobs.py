@@ -1,4 +1,4 @@
-"""What the broker sends about a job: made up, or read from a recorded capture.
+"""What the broker sends about a job: simulated, or read from a recorded capture.
 
 A message is the list of its frames: channel id, command and, with `TASK`, task id and
 task state. Nothing here does any I/O.
@@ -22,24 +22,30 @@ OUTCOMES = {
     "rejected": "no worker can take the job",
     "lost": "the last worker dies half-way",
     "exhausted": "three workers give up, and the broker does so too",
+    "overtaken": "the broker's FAILED overtakes the last worker's ABORTED",
 }
 """The ways a simulated job can go, each with what it means."""
 
 _BEGIN = [[b"DOWNLOADED"], [b"STARTED"]]
 _END = [[b"ENDED"], [b"UPLOADED"], [b"FINISHED"]]
+_WITHOUT_TASKS = {
+    "build-failure": (b"DOWNLOADED", b"FAILED", b"FINISHED"),
+    "rejected": (b"FAILED",),
+    "overtaken": (b"DOWNLOADED", b"FAILED", b"ABORTED"),
+}
 
 
 def make_job(rng: random.Random, tasks: int, outcome: str) -> list[Frames]:
-    """Make up all messages of one job, on a channel of its own.
+    """Simulate all messages of one job, on a channel of its own.
 
     Args:
-        rng: where all chance comes from; the same state gives the same job.
+        rng: the only source of randomness; the same state gives the same job.
         tasks: the number of tasks of the job, 0 or more. Outcomes that end a job early
             report fewer of them.
         outcome: a key of `OUTCOMES`.
 
     Raises:
-        ValueError: there is no such outcome.
+        ValueError: the outcome is not known.
     """
     channel = f"student_{uuid.UUID(int=rng.getrandbits(128), version=4)}".encode()
     return [[channel, *rest] for rest in _story(rng, tasks, outcome)]
@@ -53,21 +59,19 @@ def _story(rng: random.Random, tasks: int, outcome: str) -> list[Frames]:
             return [*_BEGIN, *_failing_tasks(rng, tasks), *_END]
         case "fatal":
             return [*_BEGIN, *_fatal_tasks(rng, tasks), *_END]
-        case "build-failure":
-            return [[b"DOWNLOADED"], [b"FAILED"], [b"FINISHED"]]
         case "restarted":
             return [*_aborted(rng, tasks), *_BEGIN, *_tasks(tasks), *_END]
-        case "rejected":
-            return [[b"FAILED"]]
         case "lost":
             return [*_BEGIN, *_some_tasks(rng, tasks), [b"FAILED"]]
         case "exhausted":
             return [*(frames for _ in range(3) for frames in _aborted(rng, tasks)), [b"FAILED"]]
-    raise ValueError(f"no such outcome: {outcome}")
+    if outcome in _WITHOUT_TASKS:
+        return [[command] for command in _WITHOUT_TASKS[outcome]]
+    raise ValueError(f"{outcome} is not an outcome")
 
 
 def _task(number: int, state: bytes = b"COMPLETED") -> Frames:
-    # Every test runs the program and then judges what it printed.
+    # Every test runs the program, then judges its output.
     step = "judge" if number % 2 else "run"
     return [b"TASK", f"test_{number // 2 + 1:02}.{step}".encode(), state]
 
@@ -85,7 +89,7 @@ def _aborted(rng: random.Random, count: int) -> list[Frames]:
 
 
 def _failing_tasks(rng: random.Random, count: int) -> list[Frames]:
-    # Only tests that have both steps, so that there is something to skip.
+    # Only tests with both steps: if the run fails, its judge is skipped.
     failing = rng.sample(range(max(1, count // 2)), k=max(1, count // 6))
     bad = {number for test in failing for number in (2 * test, 2 * test + 1)}
     return [
@@ -102,25 +106,24 @@ def _fatal_tasks(rng: random.Random, count: int) -> list[Frames]:
 
 
 def interleave(jobs: Iterable[list[Frames]]) -> list[Frames]:
-    """Put the messages of jobs that run side by side in one order.
+    """Merge the messages of jobs that run at the same time.
 
-    Every job's own order is kept. One message of each job that still has one comes
-    before the next message of any.
+    Each job's order is kept. The jobs take turns: one message of each before the next of any.
     """
-    return [frames for turn in zip_longest(*jobs) for frames in turn if frames is not None]
+    return [frames for one_each in zip_longest(*jobs) for frames in one_each if frames is not None]
 
 
 def channels(messages: Iterable[Frames]) -> list[bytes]:
-    """Return the channel ids of messages, each once, in the order they first appear."""
+    """The channel ids of messages, each once, in the order of their first appearance."""
     return list(dict.fromkeys(frames[0] for frames in messages))
 
 
 def paced(messages: Iterable[Frames], pace: float) -> Iterator[tuple[float, Frames]]:
-    """Say how long to wait before each message.
+    """Add to each message how long to wait before it is sent.
 
     Yields:
-        Seconds to wait, and the message that is then due. The order stays as it is, and
-        between two messages of one channel there are at least `pace` seconds of waiting.
+        Seconds to wait, and the message to send then. The order is kept, and the waits
+        between two messages of one channel sum to at least `pace` seconds.
     """
     since_wait: set[bytes] = set()
     for frames in messages:
@@ -136,14 +139,14 @@ def read_capture(lines: Iterable[str]) -> list[Frames]:
     """Read what the broker sent from a recorded capture.
 
     Args:
-        lines: JSON Lines. Only those of type `zmq` count. A frame is a string, or
-            `{"b64": ...}` where it is not printable ASCII.
+        lines: JSON Lines; those of another type than `zmq` are skipped. A frame is a string,
+            or `{"b64": ...}` if it is not printable ASCII.
 
     Returns:
         The messages in their recorded order.
 
     Raises:
-        ValueError: a line is not what a capture has; the text names the line.
+        ValueError: a line does not belong to a capture; the text names its number.
     """
     messages = []
     for number, line in enumerate(lines, 1):
@@ -152,7 +155,7 @@ def read_capture(lines: Iterable[str]) -> list[Frames]:
             if record["type"] == "zmq":
                 messages.append(_frames(record["frames"]))
         except (ValueError, TypeError, LookupError, RecursionError) as error:
-            raise ValueError(f"line {number} is not one of a capture") from error
+            raise ValueError(f"line {number} does not belong to a capture") from error
     return messages
 
 

@@ -1,7 +1,7 @@
-"""What a student sees of one job, and how text from outside is made fit to print."""
+"""The progress of one job, as its messages tell it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _STATES = {
     "DOWNLOADED": "downloaded",
@@ -17,16 +17,20 @@ _STATES = {
 
 @dataclass
 class Progress:
-    """The state of one job as far as its messages tell.
+    """The state of one job, as far as its messages tell.
+
+    Those of the broker may overtake those of a worker, and a new worker's those of the one before:
+    attempts are counted as ``channels.attempts`` says.
 
     Attributes:
         completed: tasks completed in this attempt.
         failed: tasks failed in this attempt.
         skipped: tasks skipped in this attempt.
-        attempts: attempts so far, at least 1; each `ABORTED` begins another one.
+        attempts: attempts so far, at least 1.
         state: `waiting` before the first message, then `downloaded`, `running`, `ended`,
             `restarting`, `failed` or `finished`.
-        job_failed: whether the job as a whole failed. Failed tasks alone do not make it so.
+        job_failed: whether the job as a whole failed, unless another attempt begins. Failed tasks
+            alone do not fail a job.
         over: whether `FINISHED` came. Nothing changes after that.
     """
 
@@ -37,27 +41,63 @@ class Progress:
     state: str = "waiting"
     job_failed: bool = False
     over: bool = False
+    _said: set[str] = field(default_factory=set)
+    _unfinished: int = 0
+    _before: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def tasks(self) -> int:
-        """Tasks that ended in this attempt, however they did."""
+        """Tasks that ended in this attempt, in whichever state."""
         return self.completed + self.failed + self.skipped
 
     def feed(self, message: Mapping[str, object]) -> None:
-        """Take the next message of the job; what it does not know changes nothing."""
+        """Apply the next message of the job; an unknown one changes nothing."""
         command = message.get("command")
         if self.over or not isinstance(command, str) or command not in _STATES:
             return
-        self.state = _STATES[command]
+        state = _STATES[command]
         match command:
+            case "DOWNLOADED" | "STARTED":
+                self._begin(command)
+            case "TASK" if self._is_starting:
+                return
             case "TASK":
                 self._count(message.get("task_state"))
             case "FAILED":
-                self.job_failed = True
-            case "ABORTED":
-                self._restart()
+                self._give_up()
+                self.job_failed, self._unfinished = True, 0
+            case "ABORTED" if self._unfinished:
+                self._unfinished -= 1
+                return
+            case "ABORTED" if not self.job_failed:
+                self._next()
             case "FINISHED":
-                self._finish()
+                self.over = True
+        self.state = "failed" if self.job_failed else state
+
+    def _begin(self, command: str) -> None:
+        if command in self._said:
+            self._unfinished += not self.job_failed
+            self._next()
+        self._said.add(command)
+        self.job_failed = False
+
+    def _give_up(self) -> None:
+        # After ABORTED no attempt began: the one before was the last.
+        if self.attempts > 1 and not self._said and not self.job_failed:
+            self.attempts -= 1
+            self.completed, self.failed, self.skipped = self._before
+            self._said |= {"DOWNLOADED", "STARTED"}
+
+    def _next(self) -> None:
+        self._before = self.completed, self.failed, self.skipped
+        self.completed = self.failed = self.skipped = 0
+        self.attempts += 1
+        self._said.clear()
+
+    @property
+    def _is_starting(self) -> bool:
+        return self.attempts > 1 and "DOWNLOADED" in self._said and "STARTED" not in self._said
 
     def _count(self, task_state: object) -> None:
         match task_state:
@@ -68,24 +108,7 @@ class Progress:
             case "SKIPPED":
                 self.skipped += 1
 
-    def _restart(self) -> None:
-        self.completed = self.failed = self.skipped = 0
-        self.attempts += 1
-        self.job_failed = False
-
-    def _finish(self) -> None:
-        self.over = True
-        if self.job_failed:
-            self.state = "failed"
-
     def counts(self) -> str:
-        """The numbers of tasks and, from the second one on, of attempts, in words."""
+        """The numbers of tasks as a text, and of the attempt from the second on."""
         tasks = f"{self.completed} completed, {self.failed} failed, {self.skipped} skipped"
         return tasks if self.attempts == 1 else f"{tasks}, attempt {self.attempts}"
-
-
-def printable(text: str) -> str:
-    r"""Escape what a terminal would obey or could not show, as `\x1b` or `\u202e`."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )

@@ -5,7 +5,7 @@ import math
 import random
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -13,49 +13,54 @@ import zmq
 
 from recodex_monitor.tools import jobs
 from recodex_monitor.tools.jobs import Frames
-from recodex_monitor.tools.progress import printable
+from recodex_monitor.tools.terminal import printable
 
 MONITOR = b"recodex-monitor"
 _RETRY = 0.001
 
 
 class Clock(Protocol):
-    """What this module needs of time; the `time` module has it."""
+    """The time functions that this module uses; the `time` module has them."""
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment."""
+        """Seconds since a fixed moment."""
 
     def sleep(self, seconds: float, /) -> None:
         """Wait."""
 
 
 class Sender(Protocol):
-    """What this module needs of a socket to send; a `zmq.Socket` has it."""
+    """The method of a `zmq.Socket` that this module uses."""
 
     def send_multipart(self, msg_parts: list[bytes], flags: int, /) -> object:
         """Send one message."""
 
 
 @contextmanager
-def broker_socket(endpoint: str, linger: float) -> Iterator["zmq.Socket[bytes]"]:
+def broker_socket(
+    endpoint: str, linger: float, prepare: "Callable[[zmq.Socket[bytes]], object] | None" = None
+) -> Iterator["zmq.Socket[bytes]"]:
     """Connect a socket like the broker's to a monitor.
 
-    On leaving, the monitor is given `linger` seconds to take what was sent; after an
-    exception what it has not taken is dropped.
+    At the end of the block the monitor has `linger` seconds to receive what was sent; after an
+    exception, what it has not received is dropped. ``prepare`` is called with the socket before it
+    connects.
 
     Raises:
-        zmq.ZMQError: the endpoint is not one that can be connected to.
-        TimeoutError: on leaving, the monitor did not take everything.
+        ValueError: the endpoint is not valid.
+        TimeoutError: the monitor did not receive everything in time.
     """
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket = context.socket(zmq.ROUTER)
     socket.linger = 0
     try:
-        # Without this, what is sent before the monitor is known would be lost silently.
+        # Sending before the monitor is connected must fail, not lose the message silently.
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        # Only where it is asked for: a name would else be looked for at ::1 alone.
+        # Only for an IPv6 address: with this option a name is resolved to ::1 alone.
         socket.setsockopt(zmq.IPV6, int("[" in endpoint))
-        socket.connect(endpoint)
+        if prepare is not None:
+            prepare(socket)
+        _connect(socket, endpoint)
         yield socket
         socket.linger = math.ceil(linger * 1000)
     finally:
@@ -66,11 +71,19 @@ def broker_socket(endpoint: str, linger: float) -> Iterator["zmq.Socket[bytes]"]
         raise TimeoutError(f"the monitor at {endpoint} did not take the last messages")
 
 
+def _connect(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
+    try:
+        socket.connect(endpoint)
+    except (zmq.ZMQError, TypeError) as error:
+        why = str(error).removesuffix(f" (addr={endpoint!r})")
+        raise ValueError(f"cannot connect to {endpoint!r} ({why}); write tcp://HOST:PORT") from None
+
+
 def offer(socket: Sender, frames: Frames) -> bool:
     """Send one message to the monitor without waiting.
 
     Returns:
-        False when the monitor is not connected yet or can take no more for now.
+        False if the monitor is not connected yet, or its queue is full.
 
     Raises:
         zmq.ZMQError: sending failed for another reason.
@@ -88,7 +101,7 @@ def deliver(socket: Sender, frames: Frames, timeout: float, clock: Clock = time)
     """Send one message, waiting up to `timeout` seconds until the monitor takes it.
 
     Raises:
-        TimeoutError: it did not.
+        TimeoutError: it has not taken it by then.
         zmq.ZMQError: sending failed.
     """
     deadline = clock.monotonic() + timeout
@@ -101,7 +114,7 @@ def deliver(socket: Sender, frames: Frames, timeout: float, clock: Clock = time)
 def play(
     socket: Sender, messages: Iterable[Frames], pace: float, timeout: float, clock: Clock = time
 ) -> None:
-    """Send all messages in order, `pace` seconds between two of one channel.
+    """Send all messages in order, with `pace` seconds between two of one channel.
 
     Raises:
         TimeoutError: the monitor did not take a message within `timeout` seconds.
@@ -116,14 +129,14 @@ def play(
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `recodex-monitor simulate`."""
     parser.description = (
-        "Play the broker against a running monitor: send the messages of made-up jobs, or of "
-        "a recorded capture. The channel ids are printed first, one a line."
+        "Send the messages of simulated jobs, or of a recorded capture, to a running monitor as "
+        "the broker would. The channel ids are printed first, one per line."
     )
     parser.epilog = (
         "Outcomes: "
         + "; ".join(f"{name}: {meaning}" for name, meaning in jobs.OUTCOMES.items())
         + ". Exit codes: 0 everything was sent, 1 the monitor did not take it or the capture "
-        "cannot be read, 2 wrong usage."
+        "cannot be read, 2 wrong usage, 130 interrupted by Ctrl-C."
     )
     _add_job_options(parser)
     _add_pace_options(parser)
@@ -131,25 +144,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_job_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    text = "number of jobs, side by side (default: %(default)s, one of each outcome)"
+    text = "number of jobs, which run at the same time (default: %(default)s, one of each outcome)"
     add("--jobs", type=_count, default=len(jobs.OUTCOMES), metavar="N", help=text)
     text = "tasks of each job (default: %(default)s)"
     add("--tasks", type=_count, default=10, metavar="N", help=text)
-    text = "how jobs go; several are taken in turn (default: all)"
+    text = "how the jobs go; several are used in turn (default: all)"
     add("--outcome", action="append", choices=jobs.OUTCOMES, metavar="OUTCOME", help=text)
     add("--seed", type=int, metavar="N", help="the same seed gives the same jobs and ids")
-    add("--capture", metavar="FILE", help="play this capture instead of made-up jobs")
+    add("--capture", metavar="FILE", help="send this capture instead of simulated jobs")
 
 
 def _add_pace_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    text = "where the monitor waits for the broker (default: %(default)s)"
+    text = "the monitor's address for the broker (default: %(default)s)"
     add("--zmq", default="tcp://127.0.0.1:7894", metavar="ENDPOINT", help=text)
-    text = "time between the messages of a job, 0 is full speed (default: %(default)s)"
+    text = "time between two messages of a job; 0 for full speed (default: %(default)s)"
     add("--pace", type=_seconds, default=0.5, metavar="SECONDS", help=text)
     text = "time between printing the channel ids and the first message (default: 0)"
     add("--wait", type=_seconds, default=0.0, metavar="SECONDS", help=text)
-    text = "how long the monitor may take to answer (default: %(default)g)"
+    text = "how long to wait for the monitor to take a message (default: %(default)g)"
     add("--timeout", type=_some_seconds, default=10.0, metavar="SECONDS", help=text)
 
 
@@ -169,7 +182,7 @@ def _seconds(text: str, least: float = 0.0) -> float:
     except ValueError:
         value = math.nan
     if not least <= value <= 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from {least:g} on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, {least:g} or more")
     return value
 
 
@@ -223,7 +236,7 @@ def _read_capture(path: str) -> list[Frames]:
 
 
 def _tracked(messages: list[Frames]) -> Iterable[Frames]:
-    # Standard error, so that the channel ids can be piped while the bar is watched.
+    # On standard error, so that the channel ids can be piped while the bar is shown.
     if not sys.stderr.isatty():
         return messages
     try:

@@ -1,141 +1,109 @@
-"""`recodex-monitor status`: how a running monitor is, or one of its jobs, in the terminal."""
+"""`recodex-monitor status`: the state of a running monitor, or of one of its jobs."""
 
 import argparse
-import json
-import socket
 import sys
 import time
 from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from recodex_monitor.settings import parsing, schema
-from recodex_monitor.settings.endpoints import SocketFile
 from recodex_monitor.status.diagnosis import span
-from recodex_monitor.tools.progress import printable
-
-_TIMEOUT = 10.0
-_ANY = {"*", "0.0.0.0", "::"}
-_LAST = 20
-
-
-class CannotAsk(Exception):
-    """Why there is no answer, as a text for people."""
-
-
-class _FileConnection(HTTPConnection):
-    """A connection to a Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT)
-        self._path = path
-
-    def connect(self) -> None:
-        """Called by http.client."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(_TIMEOUT)
-        self.sock.connect(self._path)
+from recodex_monitor.tools import status_watch
+from recodex_monitor.tools.status_client import CannotAsk, ask, find_target
+from recodex_monitor.tools.terminal import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `recodex-monitor status`."""
     parser.description = (
-        "Show how the running monitor is, or what is going on with one job and why a student "
-        "may see no progress of it."
+        "Show the state of the running monitor, or of one job and why a student may see no "
+        "progress of it."
     )
-    parser.epilog = "Exit codes: 0 the monitor has answered, 1 it has not."
+    parser.epilog = "Exit codes: 0 the monitor has answered, 1 it has not, 2 wrong usage."
     parser.add_argument("job", nargs="?", metavar="ID", help="the id of a job")
-    parser.add_argument("--url", help="where the monitor tells its status; else the settings say")
-    parser.add_argument("--token", help="its status_token; else the settings say")
+    text = "the address of its status page (default: status_uri of the settings)"
+    parser.add_argument("--url", help=text)
+    text = "the token for it (default: status_token of the settings)"
+    parser.add_argument("--token", help=text)
+    status_watch.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run `recodex-monitor status` and return its exit code."""
-    path = "/api/status" if arguments.job is None else f"/api/channels/{quote(arguments.job, '')}"
+    if not arguments.watch and (arguments.state or arguments.text or arguments.sort != "urgent"):
+        text = "--state, --text and --sort choose among the jobs that --watch lists; add --watch"
+        print(f"recodex-monitor status: {text}", file=sys.stderr)
+        return 2
+    path = "/api/status"
+    if arguments.job is not None:
+        # Bytes of the command line that are not UTF-8 are sent as they are.
+        path = f"/api/channels/{quote(arguments.job, '', errors='surrogateescape')}"
+    arguments.path = path
     try:
-        connection, token = _place(arguments)
-        told = ask(connection, path, token)
+        if arguments.watch:
+            status_watch.watch(arguments, of_job)
+            return 0
+        told = ask(find_target(arguments), path)
     except CannotAsk as error:
-        print(f"recodex-monitor status: {error}", file=sys.stderr)
+        lines = f"recodex-monitor status: {error}".split("\n")
+        print("\n".join(map(printable, lines)), file=sys.stderr)
         return 1
     lines = of_monitor(told) if arguments.job is None else of_job(told)
     print("\n".join(map(printable, lines)))
     return 0
 
 
-def _place(arguments: argparse.Namespace) -> tuple[HTTPConnection, str | None]:
-    """What to ask, and with which token."""
-    settings = schema.Settings()
-    if arguments.url is None or arguments.config is not None:
-        try:
-            settings = parsing.load(arguments.config or parsing.installed_file())
-        except schema.ConfigError as error:
-            raise CannotAsk(str(error)) from None
-    token = arguments.token or settings.status_token
-    if arguments.url is not None:
-        return _by_url(arguments.url), token
-    address = settings.status_uri
-    if address is None:
-        raise CannotAsk("status_uri is not configured; give -c FILE or --url URL")
-    if isinstance(address, SocketFile):
-        return _FileConnection(address.path), token
-    host = "127.0.0.1" if address.host in _ANY else address.host
-    return HTTPConnection(host, address.port, timeout=_TIMEOUT), token
-
-
-def _by_url(url: str) -> HTTPConnection:
-    try:
-        parts = urlsplit(url)
-        if parts.scheme in ("http", "https") and parts.hostname:
-            kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-            return kind(parts.hostname, parts.port, timeout=_TIMEOUT)
-    except ValueError:
-        pass
-    raise CannotAsk(f"{url!r} is not the address of a monitor, write http://HOST:PORT")
-
-
-def ask(connection: HTTPConnection, path: str, token: str | None) -> dict[str, Any]:
-    """What a monitor answers.
-
-    Raises:
-        CannotAsk: it does not.
-    """
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    try:
-        connection.request("GET", path, headers=headers)
-        response = connection.getresponse()
-        told = json.loads(response.read())
-    except (OSError, HTTPException, ValueError) as error:
-        raise CannotAsk(f"no answer: {error}") from None
-    finally:
-        connection.close()
-    if response.status != 200 or not isinstance(told, dict):
-        why = told.get("error") if isinstance(told, dict) else "no status"
-        raise CannotAsk(f"the answer is {response.status}: {why}")
-    return told
-
-
 def of_monitor(told: dict[str, Any]) -> list[str]:
-    """Lines about a monitor."""
-    broker, states, totals = told["broker"], told["channels"], told["totals"]
-    now = told["now"]
+    """Lines about a monitor, from its answer to /api/status."""
+    states, totals = told["channels"], told["totals"]
     lines = [
         f"version    {told['settings'].get('version', '')}, up for {span(told['uptime'])}",
-        f"broker     {_broker(broker, now)}",
+        f"broker     {_broker_of(told)}",
         f"channels   {_listed(states)}",
         f"followers  {told['followers']}, of them {told['slow']} slow",
         f"so far     {totals['messages']} messages, {totals['deliveries']} deliveries",
         f"process    {told['memory'] >> 20} MB, {told['open_files']} open files",
     ]
     for heading, counts in (
-        ("ended", told["ends"]),
+        ("ended", told.get("outcomes", told["ends"])),
         ("dropped", told["dropped"]),
         ("limits", told["limits"]),
     ):
         if any(counts.values()):
             lines.append(f"{heading:10} {_listed(counts)}")
-    return [*lines, *_hints(told)]
+    return [*lines, *_cluster(told.get("cluster")), *_refused_origins(told), *_hints(told)]
+
+
+def _cluster(told: dict[str, Any] | None) -> Iterator[str]:
+    if told is None:
+        return
+    engine = told["engine"]
+    away = f"away for {span(engine['away'])}"
+    memory = f"{engine['memory'] / 2**20:.1f} MB"
+    up = f"{engine['version']}, {memory}, {engine['replicas']} replicas"
+    yield f"engine     {engine['address']}, {up if engine['up'] else away}"
+    for one in told["nodes"]:
+        waiting = f", {one['pending']} messages wait for the engine" if one["pending"] else ""
+        unread = f", {one['unread']} channels not read yet" if one["unread"] else ""
+        this = " (this one)" if one["name"] == told["node"] else ""
+        about = f"{one['role']} for {span(one['for'])}, {one['followers']} followers"
+        about += f", version {one['version']}{waiting}{unread}"
+        yield f"node       {one['name']}{this}: {about}"
+
+
+def _refused_origins(told: dict[str, Any]) -> Iterator[str]:
+    for one in told.get("refused_origins", ()):
+        ago = span(told["now"] - one["last"])
+        yield f"refused    {one['count']} from pages of {one['origin']}, the last {ago} ago"
+
+
+def _broker_of(told: dict[str, Any]) -> str:
+    cluster = told.get("cluster")
+    if cluster is None or cluster["owner"] in (None, cluster["node"]):
+        return _broker(told["broker"], told["now"])
+    nodes = {one["name"]: one for one in cluster["nodes"]}
+    owner = nodes.get(cluster["owner"], {"name": cluster["owner"], "broker": False})
+    return f"is {'' if owner['broker'] else 'not '}connected to {owner['name']}, which owns"
 
 
 def _broker(broker: dict[str, Any], now: float) -> str:
@@ -149,18 +117,33 @@ def _listed(counts: dict[str, Any]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
 
 
-def of_job(told: dict[str, Any]) -> list[str]:
-    """Lines about a job."""
-    lines = [told["id"], told["going_on"]]
-    if told["messages"]:
+def of_job(told: dict[str, Any], last: int = status_watch.LAST) -> list[str]:
+    """Lines about a job and so many of its messages, from the answer to /api/channels/ID."""
+    lines = [told["id"], told["going_on"], *_times(told)]
+    if told["timeline"]:
         lines += ["", f"attempt {told['attempts']}: {_listed(told['tasks'])}"]
     timeline = told["timeline"]
-    before = told["omitted"] + max(0, len(timeline) - _LAST)
+    before = told["omitted"] + max(0, len(timeline) - last)
     if before:
         lines.append(f"  ({before} messages before these)")
-    lines += [f"  {_when(one['at'])}  {_message(one)}" for one in timeline[-_LAST:]]
-    lines += ["", f"followers: {told['followers']}", *_readers(told)]
-    return [*lines, *(_hints(told) or ["", "The monitor sees nothing that is wrong."])]
+    lines += [f"  {_when(one['at'])}  {_message(one)}" for one in timeline[-last:]]
+    lines += ["", f"followers: {told['followers']}{_followed(told)}", *_followers(told)]
+    lines += _hints(told) or ["", "The monitor sees nothing that is wrong."]
+    advice = told.get("advice")
+    return [*lines, "", f"To tell the student: {advice}"] if advice else lines
+
+
+def _times(told: dict[str, Any]) -> Iterator[str]:
+    """When it ended and was removed, as far as the monitor tells that."""
+    for name, key in (("ended", "ended_at"), ("removed", "forgotten_at")):
+        at = told.get(key)
+        if at is not None:
+            yield f"{name:7} {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at))}"
+
+
+def _followed(told: dict[str, Any]) -> str:
+    count = told.get("followed", 0)
+    return f", {count} so far" if count > told["followers"] else ""
 
 
 def _when(at: float | None) -> str:
@@ -174,7 +157,7 @@ def _message(one: dict[str, Any]) -> str:
     return " ".join(str(one[key])[:80] for key in keys if key in one)
 
 
-def _readers(told: dict[str, Any]) -> Iterator[str]:
+def _followers(told: dict[str, Any]) -> Iterator[str]:
     for one in told["readers"]:
         since, behind = span(told["now"] - one["since"]), one["behind"]
         address = f", {one['address']}" if one.get("address") else ""
@@ -183,5 +166,6 @@ def _readers(told: dict[str, Any]) -> Iterator[str]:
 
 
 def _hints(told: dict[str, Any]) -> list[str]:
-    hints = [f"  {one['cause']}: {one['text']}" for one in told["hints"]]
+    hints = [f"  {one['cause']}: {one['text']} {one.get('remedy', '')}" for one in told["hints"]]
+    hints = [hint.rstrip() for hint in hints]
     return ["", "Why students may see no progress:", *hints] if hints else []

@@ -3,7 +3,6 @@
 from ipaddress import ip_network
 from pathlib import Path
 
-import zmq
 import zmq.auth
 from twisted.trial.unittest import SynchronousTestCase
 from zmq.utils import z85
@@ -15,7 +14,7 @@ NETWORKS = (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))
 
 
 def question(address: str, *credentials: bytes, domain: bytes = NETWORK) -> list[bytes]:
-    """What ZeroMQ asks about a peer."""
+    """ZeroMQ's request about a peer."""
     return [b"1.0", b"7", domain, address.encode(), b"", b"NULL", *credentials]
 
 
@@ -30,23 +29,23 @@ class GuardTestCase(SynchronousTestCase):
         self.public, _ = zmq.auth.create_certificates(self.folder / "brokers", "broker")
 
     def guard(self, **settings: object) -> Guard:
-        """A guard by these settings."""
+        """Make a guard with these settings."""
         return Guard(Zeromq(**settings), lambda: 0.0)  # type: ignore[arg-type]
 
 
 class AnswerTests(GuardTestCase):
-    """What ZeroMQ is told."""
+    """The replies to ZeroMQ."""
 
     def allows(
         self, guard: Guard, address: str, *credentials: bytes, domain: bytes = NETWORK
     ) -> bool:
-        """Whether a peer is taken."""
+        """Whether a peer is accepted."""
         answer = guard.answer(question(address, *credentials, domain=domain))
         self.assertEqual((answer[:2], answer[4:]), ([b"1.0", b"7"], [b"", b""]))
         return answer[2] == b"200"
 
     def test_networks(self) -> None:
-        """Who comes from one of the networks is taken, by either kind of address."""
+        """Peers of the networks are accepted, by IPv4 and IPv6; others are not."""
         guard = self.guard(allowed_networks=NETWORKS)
         for address in ("192.0.2.7", "2001:db8::1", "::ffff:192.0.2.7"):
             self.assertTrue(self.allows(guard, address), address)
@@ -55,13 +54,13 @@ class AnswerTests(GuardTestCase):
         self.assertEqual(guard.refused.counts, {"not in zeromq.allowed_networks": 6})
 
     def test_socket_file(self) -> None:
-        """Who comes by a socket file is taken; ZeroMQ tells his user, group and process."""
+        """A peer on a socket file is accepted; its address is its user, group and process."""
         guard = self.guard(allowed_networks=())
         self.assertTrue(self.allows(guard, "localhost:0:0:9491", domain=FILE))
         self.assertFalse(self.allows(guard, "localhost:0:0:9491"))
 
     def test_keys(self) -> None:
-        """Whose key is in the folder is taken; another key is not."""
+        """A key in the folder is accepted, another is not."""
         guard = self.guard(curve_key=self.secret, curve_clients=str(self.folder / "brokers"))
         known, _ = zmq.auth.load_certificate(self.public)
         self.assertTrue(self.allows(guard, "192.0.2.7", z85.decode(known)))
@@ -69,20 +68,20 @@ class AnswerTests(GuardTestCase):
         self.assertEqual(guard.refused.counts, {"its key is not in zeromq.curve_clients": 1})
 
     def test_any_key(self) -> None:
-        """Without such a folder whoever knows the monitor's key is taken."""
+        """Without a folder of keys, any peer that knows the monitor's key is accepted."""
         self.assertTrue(self.allows(self.guard(curve_key=self.secret), "192.0.2.7", b"\0" * 32))
 
 
 class SettingsTests(GuardTestCase):
-    """What is right and wrong in the settings."""
+    """Valid and invalid settings."""
 
     def test_everybody(self) -> None:
-        """By the defaults nobody is asked for."""
+        """With the defaults everybody is accepted, without a guard."""
         self.assertIs(make_guard(Zeromq(), lambda: 0.0), None)
         self.assertIsNot(make_guard(Zeromq(allowed_networks=NETWORKS), lambda: 0.0), None)
 
     def test_mistakes(self) -> None:
-        """What is wrong with a file is told with its key."""
+        """An error of a file names the setting."""
         text = self.folder / "text"
         text.write_text("no key\n")
         (self.folder / "short").write_text('public-key = "abc"\nsecret-key = "abc"\n')

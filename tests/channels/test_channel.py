@@ -1,4 +1,4 @@
-"""A channel's log, and how it is read."""
+"""The log of a channel, and subscriptions that read it."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ READ = st.none()
 
 
 def follow(channel: Channel) -> Subscription:
-    """A subscription at the channel's beginning."""
+    """A subscription at the beginning of a channel."""
     subscription = Subscription()
     subscription.channel = channel
     return subscription
@@ -39,7 +39,7 @@ class ReadTests(SynchronousTestCase):
     @settings(deadline=None)
     @given(st.lists(APPEND | READ, max_size=120))
     def test_reads(self, steps: list[int | None]) -> None:
-        """However reads and messages alternate, all is read in order, in bounded whole frames."""
+        """However reads and messages alternate, all is read in order, in chunks of whole frames."""
         channel = Channel("job")
         subscription = follow(channel)
         texts: list[bytes] = []
@@ -63,8 +63,8 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(read, texts)
         self.assertEqual(subscription.read(), b"")
 
-    def test_large_slices(self) -> None:
-        """A long replay comes in slices that are not much smaller than they may be."""
+    def test_large_chunks(self) -> None:
+        """A long replay comes in chunks that are not much smaller than they may be."""
         channel = Channel("job")
         for _ in range(1000):
             channel.append(b"x" * 98)
@@ -76,7 +76,7 @@ class ReadTests(SynchronousTestCase):
         self.assertLessEqual(reads, 100_000 // CHUNK_SIZE + 1)
 
     def test_behind(self) -> None:
-        """A subscription is behind by the bytes that it has not read, from the very first."""
+        """A subscription is behind by the bytes that it has not read."""
         channel = Channel("job")
         channel.append(b"one")
         subscription = follow(channel)
@@ -88,7 +88,7 @@ class ReadTests(SynchronousTestCase):
     @settings(max_examples=50)
     @given(st.lists(st.integers(0, 300) | st.just(CHUNK_SIZE), max_size=200))
     def test_position(self, sizes: list[int]) -> None:
-        """The end of every message is found by its number, also in a log that came in pieces."""
+        """The end of each message is found by its number, and the number by that position."""
         channel, ends = Channel("job"), [0]
         for number, size in enumerate(sizes):
             if number % 3:
@@ -97,9 +97,10 @@ class ReadTests(SynchronousTestCase):
                 channel.extend(text_frame(b"x" * size), 1)
             ends.append(len(channel.log))
         self.assertEqual([channel.position(count) for count in range(len(ends))], ends)
+        self.assertEqual([channel.count_at(end) for end in ends if end], [*range(1, len(ends))])
 
     def test_epochs(self) -> None:
-        """Two channels of the same id have different epochs, of characters that need no quoting."""
+        """Two channels of the same id have different epochs, which need no quoting in a URL."""
         first, second = Channel("job").epoch, Channel("job").epoch
         self.assertNotEqual(first, second)
         self.assertRegex(first + second, "^[A-Za-z0-9_-]+$")

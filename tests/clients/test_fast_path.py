@@ -1,4 +1,4 @@
-"""Handshakes of ordinary browsers, recognised without Autobahn."""
+"""Handshakes and frames of ordinary browsers, parsed without Autobahn."""
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from hypothesis import given, settings
@@ -6,8 +6,18 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from recodex_monitor.clients.fast_path import ordinary, resume_point
-from tests.support.clients import HANDSHAKE, Transport
+from recodex_monitor.channels.frames import TEXT
+from recodex_monitor.clients.fast_path import (
+    CLOSE,
+    PONG,
+    is_utf8,
+    lone_frame,
+    ordinary_handshake,
+)
+from recodex_monitor.clients.forwarded import Source
+from recodex_monitor.clients.handshake import Handshake
+from tests.support.clients import Transport
+from tests.support.frames import HANDSHAKE, frame
 
 CHROME = (
     b"GET /ws?after= HTTP/1.1\r\nHost: recodex.example.org:8080\r\nConnection: Upgrade\r\n"
@@ -26,7 +36,7 @@ HEADS = (HANDSHAKE, CHROME, FIREFOX_BY_NGINX)
 
 
 def by_autobahn(head: bytes) -> bytes:
-    """What Autobahn by itself answers."""
+    """Autobahn's own answer."""
     factory = WebSocketServerFactory(server="", reactor=Clock())
     factory.setProtocolOptions(allowNullOrigin=True, webStatus=False, openHandshakeTimeout=0)
     factory.protocol = WebSocketServerProtocol
@@ -37,9 +47,16 @@ def by_autobahn(head: bytes) -> bytes:
     return b"".join(transport.stream)
 
 
+def ordinary(data: bytes) -> tuple[Handshake, int]:
+    """What a handshake says, which must be ordinary, and the bytes of its head."""
+    found = ordinary_handshake(data)
+    assert found is not None
+    return found
+
+
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """A head with a few pieces cut out, doubled, or put in."""
+    """A head with a few pieces removed, doubled or inserted."""
     head = draw(st.sampled_from(HEADS))
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(head)))
@@ -50,28 +67,25 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 
 class OrdinaryTests(SynchronousTestCase):
-    """What is recognised."""
+    """Handshakes that are parsed."""
 
     def test_browsers(self) -> None:
-        """The handshakes of browsers, straight and by a proxy, get Autobahn's answer."""
+        """Handshakes of browsers, direct or proxied, get the answer that Autobahn gives."""
         for head in HEADS:
-            request = ordinary(head + b"frames")
-            assert request is not None
-            self.assertEqual(request.answer, by_autobahn(head))
-            self.assertEqual(request.length, len(head))
+            handshake, length = ordinary(head + b"frames")
+            self.assertEqual(handshake.answer, by_autobahn(head))
+            self.assertEqual(length, len(head))
 
-    def test_what_is_told(self) -> None:
-        """Origin and X-Forwarded-For are told as they came, or as nothing."""
-        request = ordinary(FIREFOX_BY_NGINX)
-        assert request is not None
-        self.assertEqual(request.forwarded_for, "198.51.100.7, 10.1.2.3")
-        self.assertEqual(request.origin, "http://localhost:3000")
-        request = ordinary(HANDSHAKE)
-        assert request is not None
-        self.assertEqual((request.forwarded_for, request.origin), ("", ""))
+    def test_headers(self) -> None:
+        """Origin and X-Forwarded-For are returned unchanged, or empty if they are missing."""
+        handshake, _ = ordinary(FIREFOX_BY_NGINX)
+        self.assertEqual(handshake.source.x_forwarded_for, "198.51.100.7, 10.1.2.3")
+        self.assertEqual(handshake.source.origin, "http://localhost:3000")
+        handshake, _ = ordinary(HANDSHAKE)
+        self.assertEqual(handshake.source, Source(host="monitor.example"))
 
     def test_doubtful(self) -> None:
-        """Whatever is not beyond doubt is left to Autobahn."""
+        """A handshake that is unusual in any way is left to others."""
         for old, new in (
             (b"GET ", b"POST "),
             (b" HTTP/1.1", b" HTTP/1.0"),
@@ -93,36 +107,64 @@ class OrdinaryTests(SynchronousTestCase):
             (b"\r\n\r\n", b"\r\n"),
         ):
             self.assertIn(old, HANDSHAKE)
-            self.assertIsNone(ordinary(HANDSHAKE.replace(old, new, 1)), new)
+            self.assertIsNone(ordinary_handshake(HANDSHAKE.replace(old, new, 1)), new)
 
     @settings(deadline=None)
     @given(mutated())
     def test_never_more_than_autobahn(self, head: bytes) -> None:
-        """What is accepted here Autobahn accepts too, with the same answer."""
-        request = ordinary(head)
-        if request is not None:
-            self.assertEqual(request.answer, by_autobahn(head[: request.length]))
+        """Autobahn accepts every handshake that is accepted here, with the same answer."""
+        handshake, length = ordinary_handshake(head) or (None, 0)
+        if handshake is not None:
+            self.assertEqual(handshake.answer, by_autobahn(head[:length]))
+
+    def test_target(self) -> None:
+        """The target is the path with its query."""
+        handshake, _ = ordinary(CHROME)
+        self.assertEqual(handshake.target, "/ws?after=")
 
 
-class ResumePointTests(SynchronousTestCase):
-    """Where a client resumes."""
+class LoneFrameTests(SynchronousTestCase):
+    """Frames that are parsed without Autobahn."""
 
-    def test_query(self) -> None:
-        """The first ``after`` of the query counts, decoded; one without a value is empty."""
-        for target, after in (
-            ("/ws?after=a%3A1", "a:1"),
-            ("/?x=1&after=a:1&after=b:2", "a:1"),
-            ("/?after=", ""),
-            ("/?after", ""),
-            ("/?hereafter=a:1", None),
-            ("/after=a:1", None),
-            ("/?" + "x&" * 200 + "after=a:1", None),
-            ("http://[/?after=a:1", None),
+    @given(
+        st.sampled_from((TEXT, CLOSE, PONG)),
+        st.binary(max_size=125),
+        st.binary(min_size=4, max_size=4),
+    )
+    def test_small_frames(self, first: int, payload: bytes, mask: bytes) -> None:
+        """A small masked frame is parsed, whatever its mask."""
+        self.assertEqual(lone_frame(frame(first & 15, payload, mask)), (first, payload))
+
+    def test_anything_else(self) -> None:
+        """Longer, unmasked, incomplete and several frames are left to Autobahn."""
+        for data in (
+            b"",
+            b"\x81",
+            frame(1, b"x" * 126),
+            frame(1, b"job", mask=None),
+            frame(1, b"job")[:-1],
+            frame(1, b"job") + b"\x81",
+            frame(1, b"job") * 2,
         ):
-            self.assertEqual(resume_point(target), after, target)
+            self.assertIsNone(lone_frame(data), data)
 
-    def test_ordinary_handshake(self) -> None:
-        """A recognised handshake tells the path with its query."""
-        request = ordinary(CHROME)
-        assert request is not None
-        self.assertEqual(request.target, "/ws?after=")
+    @given(st.binary(max_size=200))
+    def test_any_bytes(self, data: bytes) -> None:
+        """Any bytes are exactly one whole frame, or left to Autobahn."""
+        found = lone_frame(data)
+        if found is not None:
+            self.assertEqual(len(found[1]), len(data) - 6)
+
+
+class Utf8Tests(SynchronousTestCase):
+    """Payloads of text frames."""
+
+    def test_valid(self) -> None:
+        """UTF-8 is recognised, also with characters of several bytes."""
+        for payload in (b"", b"job", "č€😀".encode()):
+            self.assertTrue(is_utf8(payload), payload)
+
+    def test_invalid(self) -> None:
+        """Truncated, overlong and surrogate sequences are no UTF-8."""
+        for payload in (b"\xff", b"\xc4", b"\xc0\x80", b"\xed\xa0\x80"):
+            self.assertFalse(is_utf8(payload), payload)

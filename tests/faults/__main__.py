@@ -1,6 +1,6 @@
-"""Plays the cases against a real monitor and prints the table; see docs/reliability.md.
+"""Plays the cases against real monitors and prints the table; see docs/reliability.md.
 
-Exit code 1 if anything did not hold.
+The exit code is 1 if any case failed.
 """
 
 import argparse
@@ -9,18 +9,19 @@ import sys
 from pathlib import Path
 
 from tests.faults.cases import CASES, Case
+from tests.faults.cluster_soak import soak as cluster_soak
 from tests.faults.soak import soak
 from tests.faults.table import HEADINGS, Run, markdown, plain, row
 
 
 def main() -> int:
-    """Play what is asked for; returns the exit code."""
+    """Play the cases that the command line asks for; returns the exit code."""
     arguments = _parser().parse_args()
-    # As for Ctrl-C: processes and the rules of iptables are taken away on the way out.
+    # Exit as Ctrl-C does, so that processes and iptables rules are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(plain(HEADINGS), flush=True)
     if arguments.soak:
-        lines = soak(arguments.minutes * 60)
+        lines = (cluster_soak if arguments.cluster else soak)(arguments.minutes * 60)
         for line in lines:
             _show(*line)
     else:
@@ -46,10 +47,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", action="append", metavar="NAME", choices=list(CASES), help="one case; repeatable"
     )
-    parser.add_argument("--short", action="store_true", help="with the smaller amounts of tests")
-    parser.add_argument("--soak", action="store_true", help="faults by turns on one service")
+    parser.add_argument(
+        "--short", action="store_true", help="with the smaller amounts that `make test` uses"
+    )
+    parser.add_argument("--soak", action="store_true", help="play faults in turn on one service")
+    parser.add_argument("--cluster", action="store_true", help="soak a cluster instead")
     parser.add_argument("--minutes", type=float, default=10, help="how long to soak (%(default)s)")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there, too")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="also write the table to FILE"
+    )
     return parser
 
 

@@ -24,12 +24,12 @@ from tests.integration.support import Broker, connected_broker
 
 
 def job(messages: int) -> list[bytes]:
-    """The texts of a whole job that ``sending`` has played."""
+    """The texts of a whole job as ``sending`` plays it."""
     return [*map(task, range(messages)), FINISHED]
 
 
 def require_whole(run: Run, client: Browser, texts: list[bytes], seconds: float = 30) -> int:
-    """Require that a client gets all, in order, and then 1000; returns how many it missed."""
+    """Require that a client gets all texts in order, then 1000; returns how many it missed."""
     client.read_close(seconds)
     got = len(client.texts)
     run.require(client.texts == texts, f"a client got {got} of {len(texts)}, or others")
@@ -38,7 +38,7 @@ def require_whole(run: Run, client: Browser, texts: list[bytes], seconds: float 
 
 
 def require_serving(run: Run, service: Service) -> None:
-    """Require that a job that comes now reaches its client, and that nothing has escaped."""
+    """Require that a new job reaches its client, and that no error was logged."""
     name = f"after-{time.monotonic_ns()}"
     with browser(service.address, name) as client, connected_broker(service) as broker:
         broker.send(name.encode(), b"FINISHED")
@@ -48,7 +48,7 @@ def require_serving(run: Run, service: Service) -> None:
 
 @case("killed", "the broker is killed in mid-job (SIGKILL); another one plays the job again")
 def killed(run: Run) -> None:
-    """Clients get what came from the first, then all from the second."""
+    """Clients get what the first broker sent, then everything from the second."""
     rounds, sent = run.pick(20, 4), 0
     with serving() as service:
         for number in range(rounds):
@@ -60,7 +60,7 @@ def killed(run: Run) -> None:
 
 
 def kill_one(run: Run, service: Service, name: str) -> int:
-    """Kill a broker in a job, play it again; returns how many tasks came of the first."""
+    """Kill a broker in mid-job and play the job again; returns the first one's tasks."""
     with crowd(service.address) as clients:
         clients.connect([followed(name)] * 10)
         with sending(service.broker, 1, 100_000, 0.0005, name.rpartition("-")[0]) as killed_one:
@@ -84,7 +84,7 @@ def kill_one(run: Run, service: Service, name: str) -> int:
 
 @case("cut", "the broker's TCP connection is reset again and again while it sends")
 def cut(run: Run) -> None:
-    """Order holds, nothing comes twice, and what comes after the last cut comes whole."""
+    """Messages stay in order, none comes twice, and none after the last cut is lost."""
     cuts, messages = run.pick(20, 5), run.pick(20_000, 5_000)
     with serving() as service:
         lost = play_cut_once(run, service, cuts, messages, "cut")
@@ -95,7 +95,7 @@ def cut(run: Run) -> None:
 
 
 def play_cut_once(run: Run, service: Service, cuts: int, messages: int, name: str) -> int:
-    """Play a job while its connection is cut so many times; returns how many tasks were lost."""
+    """Play a job and cut its connection `cuts` times; returns how many tasks were lost."""
     host, _, port = service.broker.removeprefix("tcp://").rpartition(":")
     cable = Cable((host, int(port)))
     try:
@@ -110,8 +110,8 @@ def play_cut(run: Run, service: Service, cable: Cable, cuts: int, messages: int,
     """Play a job through the cable; returns how many tasks the client got."""
     with (
         browser(service.address, f"{name}-0") as client,
-        # Slowly enough that the end is not yet on the way when the cable is cut last: what is
-        # on the way is lost, and a job without its end is not over.
+        # Slow enough that FINISHED is not yet in transit at the last cut: what is in transit is
+        # lost, and the job would not end.
         sending(cable.address, 1, messages, 0.0005, name),
     ):
         for number in range(1, cuts + 1):
@@ -147,7 +147,7 @@ def two(run: Run) -> None:
 
 @contextlib.contextmanager
 def undisturbed(run: Run, service: Service, messages: int = 20_000) -> Iterator[None]:
-    """A broker and its client beside what happens meanwhile; the client must miss nothing."""
+    """A broker and a client that run during the block; the client must miss nothing."""
     name = f"beside{time.monotonic_ns()}"
     with (
         browser(service.address, f"{name}-0") as client,
@@ -161,7 +161,7 @@ def undisturbed(run: Run, service: Service, messages: int = 20_000) -> Iterator[
 
 @case("flood", "messages at full speed while browsers connect")
 def flood(run: Run) -> None:
-    """Nothing is lost and no handshake waits long."""
+    """No message is lost, and no handshake takes long."""
     jobs, messages = 20, run.pick(10_000, 2_000)
     with serving() as service, crowd(service.address) as clients:
         clients.connect(followed(f"flood-{number}") for number in range(jobs))
@@ -190,7 +190,7 @@ def flood(run: Run) -> None:
 
 @case("long-job", "a job sends more messages than a channel may have")
 def long_job(run: Run) -> None:
-    """The tasks beyond the bound are lost, the end is not; the log tells it once."""
+    """Tasks beyond the bound are lost, the end is not; the log says so once."""
     most = run.pick(100_000, 5_000)
     messages = most * 3 // 2
     with (
@@ -213,7 +213,7 @@ def long_job(run: Run) -> None:
 
 
 def send_random(broker: Broker, chance: random.Random, count: int) -> None:
-    """Send messages of random frames, many of them almost right."""
+    """Send messages of random frames, many of them almost valid."""
     words = (b"TASK", b"FINISHED", b"FAILED", b"ABORTED", b"job", b"", b"0", b"exit", b"\xff\xfe")
     for _ in range(count):
         frames = [
@@ -225,7 +225,7 @@ def send_random(broker: Broker, chance: random.Random, count: int) -> None:
 
 @case("random", "the broker sends messages of random frames")
 def random_frames(run: Run) -> None:
-    """The job beside them is whole."""
+    """A job that runs at the same time stays whole."""
     count = run.pick(100_000, 10_000)
     with serving() as service:
         with undisturbed(run, service, run.pick(10_000, 1000)), connected_broker(service) as broker:
@@ -234,4 +234,4 @@ def random_frames(run: Run) -> None:
         reasons = service.logged().count("dropped ")
         run.require(reasons < 50, f"{reasons} lines about dropped messages in the log")
     run.amount = f"{count} messages of 1 to 7 frames"
-    run.service = f"dropped and counted what is none ({reasons} lines in the log); the job whole"
+    run.service = f"invalid ones dropped and counted ({reasons} lines in the log); the job whole"

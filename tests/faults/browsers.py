@@ -1,4 +1,4 @@
-"""Faults on the browsers' side."""
+"""Faults on the clients' side."""
 
 import contextlib
 import os
@@ -22,12 +22,12 @@ from tests.faults.service import Service, serving, until
 from tests.faults.slow_clients import end, send_long
 from tests.faults.table import Run, Skipped, case
 from tests.integration.support import Broker, connected_broker
-from tests.support.clients import HANDSHAKE, PING, TEXT, frame
+from tests.support.frames import HANDSHAKE, PING, TEXT, frame
 
 
 @case("slow-heads", "handshakes that come a byte a second, or not at all")
 def slow_heads(run: Run) -> None:
-    """They are cut when their time is up; handshakes beside them are not disturbed."""
+    """They are cut at handshake_timeout; good handshakes are not disturbed."""
     count, timeout = run.pick(1000, 200), run.pick(10, 2)
     with (
         serving(limits={"handshake_timeout": timeout}) as service,
@@ -52,7 +52,7 @@ def slow_heads(run: Run) -> None:
 
 
 def trickle(slow: Crowd, seconds: float) -> None:
-    """Let each send another byte of its handshake every second until all are cut."""
+    """Send another byte of each handshake every second until all are cut."""
     deadline = time.monotonic() + seconds
     place = 40
     while not slow.run_to_end(1):
@@ -66,7 +66,7 @@ def trickle(slow: Crowd, seconds: float) -> None:
 
 @case("no-pongs", "clients that never answer pings, beside others that do")
 def no_pongs(run: Run) -> None:
-    """The former are gone within the bound, the latter stay."""
+    """The former are cut within the bound, the latter stay."""
     count, each = run.pick(500, 100), run.pick(20, 2)
     bound = 2 * each + 5
     with (
@@ -90,7 +90,7 @@ def no_pongs(run: Run) -> None:
 
 @case("ping-flood", "clients that ping as fast as they can and never read")
 def ping_flood(run: Run) -> None:
-    """The answers do not pile up, and others are served."""
+    """Pongs do not pile up in memory, and other clients are served."""
     seconds = run.pick(8, 2)
     with serving() as service:
         memory = service.resident()
@@ -110,7 +110,7 @@ def ping_flood(run: Run) -> None:
 
 
 def flood_pings(service: Service, flooding: list[socket.socket], seconds: float) -> tuple[int, int]:
-    """Ping without reading; returns the bytes that were taken and the most memory it held."""
+    """Ping without reading; returns the bytes sent and the service's peak memory."""
     pings, sent, most = frame(PING, b"x" * 125) * 200, 0, 0
     for one in flooding:
         one.sendall(followed("flooding"))
@@ -130,7 +130,7 @@ def flood_pings(service: Service, flooding: list[socket.socket], seconds: float)
 
 @contextlib.contextmanager
 def unreachable(source: str, port: int) -> Iterator[None]:
-    """Drop all packets between an address and the service meanwhile."""
+    """Drop all packets between an address and the service during the block."""
     if os.geteuid() or not shutil.which("iptables"):
         raise Skipped("needs root and iptables")
     rules = (
@@ -146,7 +146,7 @@ def unreachable(source: str, port: int) -> Iterator[None]:
 
 @case("vanish", "clients vanish: their packets are dropped, on idle and on busy channels")
 def vanish(run: Run) -> None:
-    """They are gone within the bound."""
+    """They are cut within the bound."""
     count, each, source = run.pick(200, 60), run.pick(20, 2), "127.0.0.77"
     bound = 2 * each + 5
     with (
@@ -166,7 +166,7 @@ def vanish(run: Run) -> None:
 
 
 def gone_after(run: Run, service: Service, broker: Broker, bound: float) -> float:
-    """Send on until the clients have gone; returns how long that took."""
+    """Send until the clients are cut; returns how long that took."""
     began = time.monotonic()
     send_long(broker, "stuck", range(1), 200_000)
 
@@ -182,7 +182,7 @@ def gone_after(run: Run, service: Service, broker: Broker, bound: float) -> floa
 
 @case("objects", "connections end in every way there is; then the service's objects are counted")
 def objects(run: Run) -> None:
-    """Each end leaves no object of the service's own behind."""
+    """No way to end leaves an object of the service's own classes behind."""
     count = run.pick(300, 40)
     limits = {"handshake_timeout": 2, "subscribe_timeout": 2, "ping_interval": 2, "ping_timeout": 2}
     with serving(limits=limits, channels={"retention": 1}) as service:
@@ -216,11 +216,11 @@ FIRST = (
     HANDSHAKE + b"\x01\x85abcd\0\0",
     followed("talks") + frame(TEXT, b"more") * 200,
 )
-"""How the connections begin."""
+"""The first bytes of the connections."""
 
 
 def begun(service: Service, first: bytes, count: int) -> list[Browser]:
-    """Clients that have sent the same first bytes."""
+    """Connected clients that have sent these first bytes."""
     clients = [Browser(connected(service.address)) for _ in range(count)]
     for client in clients:
         with contextlib.suppress(OSError):
@@ -230,8 +230,10 @@ def begun(service: Service, first: bytes, count: int) -> list[Browser]:
 
 @case("full", "more clients than max_connections, and than one address may have behind a proxy")
 def full(run: Run) -> None:
-    """Who is too many gets 503 with Retry-After; who was there stays; later there is room."""
-    most, each = run.pick(1000, 100), 10
+    """Clients beyond a limit get 503 with Retry-After; the others stay; room comes back."""
+    # At most 200 are refused, so that all together are fewer than 2 * most: beyond that, a
+    # connection is closed without an answer.
+    most, each = run.pick(1000, 300), 10
     limits = {"max_connections": most, "max_connections_per_address": each}
     with serving(limits=limits) as service, crowd(service.address) as clients:
         addresses = [b"10.0.0.%d" % (number // 20) for number in range(200)]
@@ -253,16 +255,16 @@ def full(run: Run) -> None:
         service.check(run)
     run.amount = f"{200 + most} clients, 200 of them of 10 addresses; max_connections {most}, "
     run.amount += f"max_connections_per_address {each}"
-    run.service = "503 with Retry-After to those too many; room again when others had left"
+    run.service = "503 with Retry-After beyond the limit; room again when others had left"
 
 
 def from_proxy(address: bytes) -> bytes:
-    """What a client sends first through a proxy, which adds its address to what it claims."""
+    """A client's first bytes through a proxy, which appends the address to a forged one."""
     forwarded = b"X-Forwarded-For: 192.0.2.1, " + address + b"\r\nHost:"
     return HANDSHAKE.replace(b"Host:", forwarded) + frame(TEXT, b"full")
 
 
 def serves(service: Service) -> bool:
-    """Whether a client that comes now is served."""
+    """Whether a new client is served."""
     with browser(service.address, "full") as client:
         return client.status == 101

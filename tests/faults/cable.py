@@ -1,4 +1,4 @@
-"""A connection that can be cut."""
+"""A TCP connection that can be cut."""
 
 import contextlib
 import selectors
@@ -9,7 +9,7 @@ from tests.faults.clients import abort
 
 
 class Cable:
-    """A TCP connection's way through this process, which can be cut."""
+    """Passes TCP connections on to a target, and can reset them."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
@@ -27,7 +27,7 @@ class Cable:
         self._cut.set()
 
     def close(self) -> None:
-        """End."""
+        """Stop."""
         self._over = True
         self._thread.join()
         self._reset()
@@ -61,7 +61,7 @@ class Cable:
             for one in (source, target):
                 with contextlib.suppress(KeyError, ValueError):
                     self._selector.unregister(one)
-                # Not reset: what has been sent before the end still has to arrive.
+                # Close without a reset: what was sent before still has to arrive.
                 one.close()
 
     def _reset(self) -> None:

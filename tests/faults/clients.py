@@ -1,4 +1,4 @@
-"""Browsers: raw WebSocket clients."""
+"""Raw WebSocket clients."""
 
 import contextlib
 import socket
@@ -6,7 +6,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 
-from tests.support.clients import CLOSE, HANDSHAKE, PING, PONG, TEXT, frame
+from tests.support.frames import CLOSE, HANDSHAKE, PING, PONG, TEXT, frame
 
 Address = tuple[str, int]
 _ABORT = struct.pack("ii", 1, 0)
@@ -14,12 +14,12 @@ _BIND_ADDRESS_NO_PORT = 24
 
 
 def task(number: int) -> bytes:
-    """The text of a task's message."""
+    """The text of a message about a task."""
     return b'{"command": "TASK", "task_id": "%d", "task_state": "COMPLETED"}' % number
 
 
 def command(name: str) -> bytes:
-    """The text of a message that is a command alone."""
+    """The text of a message that has only a command."""
     return b'{"command": "%s"}' % name.encode()
 
 
@@ -27,13 +27,13 @@ FINISHED = command("FINISHED")
 
 
 class Frames:
-    """Takes apart what a server sends, as it comes in pieces."""
+    """Splits what a server sends into frames."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Opcode and payload of each frame that is complete now."""
+        """Opcode and payload of each frame that this data completes."""
         data, start, end = self._rest + data, 0, 0
         while len(data) >= start + 2:
             length, head = data[start + 1], start + 2
@@ -50,7 +50,7 @@ class Frames:
 
 
 def close_code(payload: bytes) -> int:
-    """The code in a close frame; 1005 stands for none."""
+    """The code in a close frame; 1005 if it has none."""
     return int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
 
 
@@ -59,9 +59,9 @@ class Browser:
 
     Attributes:
         socket: its connection.
-        began: when it began to connect.
+        began: the time at which it began to connect.
         status: the answer to its handshake, 0 before there is one.
-        opened: when the answer was there.
+        opened: the time at which the answer was complete.
         texts: the messages that it got.
         code: the code of the close frame that it got, 0 without one.
         ended: "closed" or "reset" once the TCP connection has ended.
@@ -81,7 +81,7 @@ class Browser:
         self._frames = Frames()
 
     def take(self, data: bytes) -> None:
-        """Note what came in, and answer it as a browser does."""
+        """Process incoming data, and answer it as a browser does."""
         if not self.status:
             self._head += data
             if b"\r\n\r\n" not in self._head:
@@ -105,16 +105,16 @@ class Browser:
             self.send(frame(CLOSE, payload[:2]))
 
     def send(self, data: bytes) -> None:
-        """Send; a connection that has ended is found by the next read."""
+        """Send; the next read reports a connection that has ended."""
         with contextlib.suppress(OSError):
             self.socket.sendall(data)
 
     def head(self) -> str:
-        """The head of the answer to its handshake."""
+        """The head of the answer to the handshake."""
         return self._head.decode("latin-1")
 
     def read(self, timeout: float, amount: int = 65536) -> bool:
-        """Take what comes within a time; returns whether something came or ended."""
+        """Read once, within a time; returns whether data came or the connection ended."""
         self.socket.settimeout(max(0.001, timeout))
         try:
             data = self.socket.recv(amount)
@@ -130,7 +130,7 @@ class Browser:
         return True
 
     def read_until(self, holds: Callable[[], bool], seconds: float = 10) -> bool:
-        """Read until something holds or the connection ends; returns whether it holds."""
+        """Read until a condition holds or the connection ends; returns whether it holds."""
         deadline = time.monotonic() + seconds
         while not holds() and not self.ended:
             left = deadline - time.monotonic()
@@ -167,8 +167,8 @@ def made_socket(source: str = "", receive_buffer: int = 0) -> socket.socket:
     """A socket that is not connected.
 
     Args:
-        source: the address to come from; many thousand connections need several.
-        receive_buffer: bytes that the kernel takes in for a reader that does not read.
+        source: the local address; many thousand connections need several.
+        receive_buffer: bytes that the kernel buffers while nothing is read.
     """
     made = socket.socket()
     if receive_buffer:
@@ -188,7 +188,7 @@ def connected(address: Address, source: str = "", receive_buffer: int = 0) -> so
 
 
 def followed(channel_id: str) -> bytes:
-    """What a client sends first: its handshake and the channel's id, in one packet."""
+    """A client's handshake and its channel's id, sent in one packet."""
     return HANDSHAKE + frame(TEXT, channel_id.encode())
 
 

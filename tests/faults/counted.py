@@ -1,7 +1,7 @@
-"""Runs a monitor that tells, when it gets SIGUSR1, which of its objects there are.
+"""Runs a monitor that reports its living objects when it gets SIGUSR1.
 
-The same command with the same arguments; beside it, a handler that writes a file, and a clock
-on Python's garbage collections.
+It is the same command with the same arguments, plus a signal handler that writes a file and a
+timer for Python's garbage collections.
 """
 
 import gc
@@ -13,7 +13,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from recodex_monitor.channels.counters import Cut, Forgotten
+from recodex_monitor.channels.counters import Cut
+from recodex_monitor.channels.tombstones import Tombstone
 from recodex_monitor.cli import main
 
 FILE_VARIABLE = "RECODEX_MONITOR_COUNTS"
@@ -23,7 +24,7 @@ FILE_VARIABLE = "RECODEX_MONITOR_COUNTS"
 class Pauses:
     """How long collections took, in seconds of this thread's processor time.
 
-    Not time on the wall: what other processes take from this one is no pause of its own.
+    Wall time would include the time that other processes take.
     """
 
     def __init__(self) -> None:
@@ -40,15 +41,15 @@ class Pauses:
             self.count += 1
 
 
-RECORDS = (Cut, Forgotten)
-"""What is remembered of those that have gone: so many of each, and no more."""
+RECORDS = (Cut, Tombstone)
+"""Bounded records of what is gone; they are no leak."""
 
 
 def objects() -> Counter[str]:
-    """How many objects of the monitor's own classes are alive, by class."""
+    """The number of living objects of the monitor's own classes, by class."""
     gc.collect()
     kinds = (type(one) for one in gc.get_objects() if not isinstance(one, RECORDS))
-    # Some classes elsewhere have a property for their module.
+    # __module__ is a property in some classes of others, hence the str().
     return Counter(one.__name__ for one in kinds if "recodex_monitor" in str(one.__module__))
 
 

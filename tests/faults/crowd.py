@@ -1,4 +1,4 @@
-"""Browsers by the thousand, on one epoll."""
+"""Thousands of clients on one epoll."""
 
 import contextlib
 import resource
@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tests.faults.clients import Address, Browser, made_socket
-from tests.support.clients import CLOSE, frame
+from tests.support.frames import CLOSE, frame
 
 
 class Crowd:
-    """Many clients on one epoll; nothing happens to them but within ``run``."""
+    """Many clients on one epoll; they read and write only within ``run``."""
 
     def __init__(self, address: Address) -> None:
-        # Each of them has a descriptor here, too.
+        # Each of them needs a descriptor in this process, too.
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self.members: list[Browser] = []
@@ -24,7 +24,7 @@ class Crowd:
         self._pending: dict[int, bytes] = {}
 
     def connect(self, first: Iterable[bytes], source: str = "") -> list[Browser]:
-        """Let clients connect at once; each sends its first bytes as soon as it is connected."""
+        """Connect clients at once; each sends its first bytes as soon as it is connected."""
         joined = []
         for data in first:
             made = made_socket(source)
@@ -39,7 +39,7 @@ class Crowd:
         return joined
 
     def run(self, holds: Callable[[], bool], seconds: float) -> bool:
-        """Let things happen until something holds; returns whether it came to."""
+        """Read and write until a condition holds; returns whether it does."""
         deadline = time.monotonic() + seconds
         while not holds():
             left = deadline - time.monotonic()
@@ -50,19 +50,19 @@ class Crowd:
         return True
 
     def run_handshakes(self, clients: Sequence[Browser], seconds: float = 20) -> bool:
-        """Let things happen until these have an answer to their handshakes."""
+        """Run until these clients have an answer to their handshakes."""
         return self.run(lambda: all(one.status or one.ended for one in clients), seconds)
 
     def run_to_close(self, seconds: float) -> bool:
-        """Let things happen until all have got a close frame."""
+        """Run until all clients have got a close frame."""
         return self.run(lambda: all(one.code or one.ended for one in self.members), seconds)
 
     def run_to_end(self, seconds: float) -> bool:
-        """Let things happen until all connections have ended."""
+        """Run until all connections have ended."""
         return self.run(lambda: all(one.ended for one in self.members), seconds)
 
     def run_for(self, seconds: float) -> None:
-        """Let things happen for a time."""
+        """Run for a time."""
         self.run(lambda: False, seconds)
 
     def _turn(self, client: Browser, number: int, events: int) -> None:
@@ -94,7 +94,7 @@ class Crowd:
             self._pending.pop(number, None)
 
     def leave(self, clients: Sequence[Browser] | None = None) -> None:
-        """Let clients, or all, go at once: by turns with a close frame, a FIN, a reset."""
+        """Disconnect some or all clients at once: in turn by a close frame, a FIN and a reset."""
         for turn, client in enumerate(tuple(self.members if clients is None else clients)):
             if client.socket.fileno() >= 0:
                 self._forget(client, client.socket.fileno())
@@ -107,14 +107,14 @@ class Crowd:
         self.members = [one for one in self.members if gone is not None and id(one) not in gone]
 
     def close(self) -> None:
-        """End all."""
+        """Disconnect all."""
         self.leave()
         self._epoll.close()
 
 
 @contextlib.contextmanager
 def crowd(address: Address) -> Iterator[Crowd]:
-    """A crowd that is gone afterwards."""
+    """A crowd that is disconnected after the block."""
     made = Crowd(address)
     try:
         yield made

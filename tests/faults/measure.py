@@ -1,4 +1,4 @@
-"""What a process and its connections cost, seen from outside."""
+"""What a process and its connections cost, measured from outside."""
 
 import os
 import re
@@ -10,7 +10,7 @@ _HELD = re.compile(r"skmem:\(r(\d+),rb\d+,t\d+,tb\d+,f(\d+),w(\d+),o(\d+),bl(\d+
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory that the process holds."""
+    """Resident memory of the process, in bytes."""
     status = Path(f"/proc/{pid}/status").read_text()
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     assert found, "the process has gone"
@@ -23,13 +23,13 @@ def descriptors(pid: int) -> int:
 
 
 def processor(pid: int) -> float:
-    """Seconds of processor time that the process has taken."""
+    """Processor time that the process has used, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICK
 
 
 def kernel(port: int) -> int:
-    """Bytes that the kernel holds for the connections of a local port, on that port's side."""
+    """Bytes that the kernel buffers for the connections of a local port, on that port's side."""
     listed = subprocess.run(
         ["ss", "-tmnH", "state", "connected", f"sport = :{port}"],
         capture_output=True,
@@ -40,16 +40,16 @@ def kernel(port: int) -> int:
 
 
 def percentile(values: list[float], part: float) -> float:
-    """The value below which a part (0 to 1) of the values lies; 0 when there are none."""
+    """The value below which a part (0 to 1) of the values lies; 0 without values."""
     ranked = sorted(values)
     return ranked[min(len(ranked) - 1, int(part * len(ranked)))] if ranked else 0.0
 
 
 def milliseconds(seconds: float) -> str:
-    """A time as the table tells it."""
+    """A time as text for the table."""
     return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
 def size(count: float) -> str:
-    """Bytes as the table tells them."""
+    """A number of bytes as text for the table."""
     return f"{count / 1024:.0f} KB" if abs(count) < 2**20 else f"{count / 2**20:.1f} MB"

@@ -1,4 +1,4 @@
-"""Faults of peers on the broker's port that are no broker."""
+"""Peers on the broker's port that are not the broker."""
 
 import contextlib
 import random
@@ -15,15 +15,15 @@ from tests.faults.service import Service, serving, until
 from tests.faults.table import Run, case
 
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01NULL" + bytes(16) + b"\0" + bytes(31)
-"""What a ZeroMQ 4 peer says first."""
+"""The greeting of a ZeroMQ 4 peer."""
 
-READY = b"\x04\x26\x05READY\x0bSocket-Type\x00\x00\x00\x06ROUTER\x08Identity\x00\x00\x00\x00"
-"""What a ROUTER peer says then."""
+READY = b"\x04\x29\x05READY\x0bSocket-Type\x00\x00\x00\x06ROUTER\x08Identity\x00\x00\x00\x00"
+"""The READY command of a ROUTER peer, which follows the greeting."""
 
 
 @contextlib.contextmanager
 def peer(service: Service, kind: int, identity: bytes = b"") -> "Iterator[zmq.Socket[bytes]]":
-    """A ZeroMQ peer that is connected, or tries to be."""
+    """A ZeroMQ peer that is connected, or tries to connect."""
     with zmq.Context() as context, context.socket(kind) as made:
         made.set(zmq.LINGER, 0)
         if identity:
@@ -34,7 +34,7 @@ def peer(service: Service, kind: int, identity: bytes = b"") -> "Iterator[zmq.So
 
 @case("identity", "peers that call themselves recodex-monitor connect and send")
 def identity(run: Run) -> None:
-    """The broker beside them is not disturbed."""
+    """A broker that sends at the same time is not disturbed."""
     peers = run.pick(200, 30)
     with serving() as service:
         with undisturbed(run, service, run.pick(5000, 1000)):
@@ -51,7 +51,7 @@ def identity(run: Run) -> None:
 
 @case("kinds", "peers of kinds that do not fit connect: REQ, PULL, PUSH, SUB, PUB, PAIR, REP")
 def kinds(run: Run) -> None:
-    """The broker beside them is not disturbed."""
+    """A broker that sends at the same time is not disturbed."""
     rounds = run.pick(20, 4)
     wrong = (zmq.REQ, zmq.PULL, zmq.PUSH, zmq.SUB, zmq.PUB, zmq.PAIR, zmq.REP)
     with serving() as service:
@@ -70,7 +70,7 @@ def kinds(run: Run) -> None:
 
 
 def garbage(chance: random.Random) -> bytes:
-    """Bytes that are no ZeroMQ conversation, though they may begin like one."""
+    """Bytes that are not valid ZeroMQ traffic, though they may begin like it."""
     noise = chance.randbytes(chance.choice((1, 10, 64, 1000, 20_000)))
     ready = bytearray(READY)
     ready[chance.randrange(len(ready))] = chance.randrange(256)
@@ -90,7 +90,7 @@ def garbage(chance: random.Random) -> bytes:
 
 
 def throw_garbage(service: Service, count: int, seed: int) -> None:
-    """Let connections to the broker's port say garbage and go."""
+    """Open connections to the broker's port that send garbage and end."""
     chance = random.Random(seed)
     host, _, port = service.broker.removeprefix("tcp://").rpartition(":")
     for _ in range(count):
@@ -104,7 +104,7 @@ def throw_garbage(service: Service, count: int, seed: int) -> None:
 
 @case("garbage", "connections to the broker's port send garbage, or begin right and go wrong")
 def raw_garbage(run: Run) -> None:
-    """The broker beside them is not disturbed."""
+    """A broker that sends at the same time is not disturbed."""
     count = run.pick(5000, 500)
     with serving() as service:
         before, memory = service.descriptors(), service.resident()
@@ -119,9 +119,9 @@ def raw_garbage(run: Run) -> None:
     run.service = f"cut them, memory +{measure.size(grown)}; the job beside whole"
 
 
-@case("half-broker", "connections to the broker's port that say nothing, or half a greeting")
+@case("half-broker", "connections to the broker's port that send nothing, or half a greeting")
 def half_open(run: Run) -> None:
-    """A broker gets through; who says no more is cut off."""
+    """A broker can connect; peers that send nothing more are disconnected."""
     count = run.pick(1000, 200)
     with serving() as service, contextlib.ExitStack() as stack:
         before = service.descriptors()

@@ -17,30 +17,30 @@ from dataclasses import dataclass, field
 
 from tests.faults.clients import Address, abort
 from tests.integration.support import ROOT
-from tests.support.clients import HANDSHAKE, PING, TEXT, frame
+from tests.support.frames import HANDSHAKE, PING, TEXT, frame
 
 
 @dataclass
 class Times:
-    """Round trips in seconds, and how often there was no answer."""
+    """Round trips in seconds, and the number of requests without an answer."""
 
     seconds: list[float] = field(default_factory=list)
     failures: int = 0
 
     @property
     def worst(self) -> float:
-        """The longest; infinite when nothing was answered."""
+        """The longest; infinite if nothing was answered."""
         return max(self.seconds, default=float("inf"))
 
 
 @contextlib.contextmanager
 def probing(address: Address, kind: str, interval: float = 0.02) -> Iterator[Times]:
-    """Measure meanwhile; the times are there afterwards.
+    """Measure while the block runs; the times can be read afterwards.
 
     Args:
         address: the service's public port.
-        kind: "handshake", each on a connection of its own, or "ping".
-        interval: seconds from one answer to the next question.
+        kind: "handshake", each on its own connection, or "ping".
+        interval: seconds from an answer to the next request.
     """
     times = Times()
     arguments = [*map(str, address), kind, str(interval)]
@@ -63,7 +63,7 @@ def probing(address: Address, kind: str, interval: float = 0.02) -> Iterator[Tim
 
 
 def handshake(address: Address) -> float:
-    """The time of a handshake, from the connect on."""
+    """The seconds that a handshake takes, including the TCP connect."""
     began = time.perf_counter()
     with socket.socket() as client:
         client.settimeout(10)
@@ -78,7 +78,7 @@ def handshake(address: Address) -> float:
 
 
 def ping(client: socket.socket) -> float:
-    """The time of a ping and its answer."""
+    """The seconds from a ping to its pong."""
     began = time.perf_counter()
     client.sendall(frame(PING, b"?"))
     while not client.recv(4096).endswith(b"?"):
@@ -89,7 +89,7 @@ def ping(client: socket.socket) -> float:
 def main() -> None:
     """Measure until standard input ends."""
     address = (sys.argv[1], int(sys.argv[2]))
-    # The service is measured, not how long this process waits for a processor.
+    # Measure the service, not how long this process waits for a processor.
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, -10)
     times = Times()

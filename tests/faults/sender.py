@@ -1,7 +1,7 @@
-"""Brokers in processes of their own, which can be killed.
+"""Brokers in their own processes, which can be killed.
 
 ``python -m tests.faults.sender ADDRESS JOBS MESSAGES PAUSE NAME`` plays jobs named
-``NAME-0``, ``NAME-1`` ...: numbered tasks by turns, then FINISHED, unless it is killed.
+``NAME-0``, ``NAME-1`` ...: numbered tasks in turn, then FINISHED, unless it is killed.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ from tests.integration.support import ROOT, Broker
 def sending(
     address: str, jobs: int, messages: int, pause: float = 0.0, name: str = "job"
 ) -> Iterator["subprocess.Popen[str]"]:
-    """A broker that sends meanwhile, and is killed if it is not done.
+    """A broker that sends during the block, and is killed at its end if it is not done.
 
     Args:
         address: the service's ZeroMQ address.
-        jobs: how many jobs it plays at the same time.
+        jobs: how many jobs it plays at a time.
         messages: tasks of each job.
         pause: seconds between two messages.
-        name: what the jobs' ids begin with.
+        name: the prefix of the jobs' ids.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.faults.sender", address]
@@ -41,7 +41,7 @@ def sending(
 
 
 def main() -> None:
-    """Play the jobs; prints how many tasks of each were sent, now and then."""
+    """Play the jobs; prints from time to time how many tasks of each were sent."""
     address, jobs, messages, pause, name = sys.argv[1:]
     broker = Broker(address)
     for number in range(int(messages)):

@@ -1,4 +1,4 @@
-"""The monitor under test: the real program, in a process of its own."""
+"""The monitor under test: the real program, in its own process."""
 
 import json
 import os
@@ -22,7 +22,7 @@ _BAD = re.compile(r"Traceback|Unhandled|\[ERROR\]|\[CRITICAL\]")
 
 
 class Service(Monitor):
-    """A monitor that can be asked what it holds, and whose every word is kept."""
+    """A monitor that reports its objects on request, and whose whole output is kept."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Service(Monitor):
         environment: dict[str, str] | None = None,
         **settings: object,
     ) -> None:
-        # Nothing may rotate away: a traceback among 100,000 lines must still be found.
+        # The log must not rotate: a traceback among 100,000 lines has to be found.
         self._logger = {"max-size": 2**30, **(logger or {})}
         self._environment = environment or {}
         self._counts = Path(folder) / "counts"
@@ -45,10 +45,10 @@ class Service(Monitor):
         assert isinstance(logger, dict)
         super().configure(**{**settings, "logger": {**logger, **self._logger}})
 
-    def launch(self) -> "subprocess.Popen[str]":
-        """Start it, whatever comes of it."""
+    def launch(self, errors: int | None = None) -> "subprocess.Popen[str]":
+        """Start it, without waiting for the result; standard error is a file unless given."""
         self.log.unlink(missing_ok=True)
-        with self._errors.open("w") as errors:
+        with self._errors.open("w") as file:
             return subprocess.Popen(
                 [sys.executable, "-m", "tests.faults.counted", "-c", str(self.config)],
                 cwd=self.folder,
@@ -58,14 +58,14 @@ class Service(Monitor):
                     FILE_VARIABLE: str(self._counts),
                     **self._environment,
                 },
-                stdout=errors,
-                stderr=errors,
+                stdout=file,
+                stderr=file if errors is None else errors,
                 text=True,
             )
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The process id."""
         return self.process.pid
 
     @property
@@ -74,11 +74,11 @@ class Service(Monitor):
         return self.process.poll() is None
 
     def errors(self) -> str:
-        """What it has said on standard error."""
+        """What it has written to standard error."""
         return self._errors.read_text()
 
     def told(self) -> dict[str, object]:
-        """What the process tells about itself: its objects by class and its longest pause."""
+        """What the process reports about itself: its objects by class and its longest pause."""
         self._counts.unlink(missing_ok=True)
         self.process.send_signal(signal.SIGUSR1)
         assert until(self._counts.exists, 30), "the service does not answer SIGUSR1"
@@ -92,7 +92,7 @@ class Service(Monitor):
         return found
 
     def resident(self) -> int:
-        """Bytes of memory that it holds."""
+        """Its resident memory, in bytes."""
         return measure.resident(self.pid)
 
     def descriptors(self) -> int:
@@ -100,12 +100,12 @@ class Service(Monitor):
         return measure.descriptors(self.pid)
 
     def limit_descriptors(self, count: int) -> None:
-        """Let it open no descriptor whose number is not below ``count``."""
+        """Allow it only descriptors whose number is below ``count``."""
         hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)[1]
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (min(count, hard), hard))
 
     def check(self, run: Run) -> None:
-        """Require that it runs on and that nothing has escaped as a traceback."""
+        """Require that it still runs and has neither logged an error nor a traceback."""
         run.require(self.alive, f"the service ended with {self.process.returncode}")
         for name, text in (("log", self.logged()), ("standard error", self.errors())):
             found = [line for line in text.splitlines() if _BAD.search(line)]
@@ -119,13 +119,13 @@ class Service(Monitor):
         self._fresh = self.objects()
 
     def left(self) -> dict[str, int]:
-        """Objects of the monitor's own classes beyond those of a fresh start."""
+        """Objects of the monitor's own classes in excess of those after the start."""
         now = self.objects()
         more = {name: count - self._fresh.get(name, 0) for name, count in now.items()}
         return {name: count for name, count in more.items() if count > 0}
 
     def settle(self, run: Run, seconds: float = 10, channels: int = 0) -> None:
-        """Require that all objects of connections go within a time; so many channels may stay."""
+        """Require that all objects of connections are freed in time; `channels` may stay."""
 
         def settled() -> bool:
             left = self.left()
@@ -141,7 +141,7 @@ def serving(
     environment: dict[str, str] | None = None,
     **settings: object,
 ) -> Iterator[Service]:
-    """A service that runs meanwhile; the settings are those of the configuration file."""
+    """A service that runs during the block; the settings are those of the configuration file."""
     with tempfile.TemporaryDirectory() as folder:
         service = Service(folder, logger, environment, **settings)
         try:
@@ -155,7 +155,7 @@ def serving(
 
 
 def until(holds: Callable[[], bool], seconds: float, pause: float = 0.02) -> bool:
-    """Wait until something holds; returns whether it came to."""
+    """Wait until a condition holds; returns whether it does."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Readers of histories: those that read slowly, not at all, or not to the end."""
+"""Clients that read a history slowly, not at all, or not to the end."""
 
 import contextlib
 import socket
@@ -10,11 +10,11 @@ from tests.faults.measure import size
 from tests.faults.service import Service, serving
 from tests.faults.table import Run, case
 from tests.integration.support import Broker, connected_broker
-from tests.support.clients import CLOSE, frame
+from tests.support.frames import CLOSE, frame
 
 
 def long_text(number: int, length: int) -> bytes:
-    """The text of a task's message with a long id."""
+    """The text of a message about a task with a long id."""
     name = b"%d-" % number + b"x" * length
     return b'{"command": "TASK", "task_id": "%s", "task_state": "COMPLETED"}' % name
 
@@ -27,24 +27,24 @@ def send_long(broker: Broker, channel_id: str, numbers: range, length: int) -> N
 
 
 def fill(run: Run, service: Service, channel_id: str, count: int, length: int) -> None:
-    """Give a channel a history, and wait until it is there."""
+    """Give a channel a history, and wait until it is complete."""
     with connected_broker(service) as broker:
         send_long(broker, channel_id, range(count), length)
-    with browser(service.address, channel_id) as reader:
-        whole = reader.read_texts(count, 60)
-        run.require(whole, f"a reader of {channel_id} got {len(reader.texts)} of {count}")
+    with browser(service.address, channel_id) as other:
+        whole = other.read_texts(count, 60)
+        run.require(whole, f"a client of {channel_id} got {len(other.texts)} of {count}")
 
 
 @case("never-read", "clients that never read, on a long history")
 def never_read(run: Run) -> None:
-    """They cost little, lose nothing for others, and go after stall_timeout."""
+    """They cost little, do not disturb others, and are cut after stall_timeout."""
     count, stall = 30, run.pick(60, 6)
     with (
         serving(limits={"stall_timeout": stall}) as service,
         contextlib.ExitStack() as stack,
     ):
         fill(run, service, "long", 2000, 10_000)
-        # The first of them take memory that the process has already.
+        # The first ones reuse memory that the process has already, so they are not measured.
         add_deaf(service, stack, 2 * count)
         memory, kernel = service.resident(), measure.kernel(service.address[1])
         add_deaf(service, stack, count)
@@ -52,27 +52,27 @@ def never_read(run: Run) -> None:
         kernel = (measure.kernel(service.address[1]) - kernel) // count
         run.require(memory < 100 * 1024, f"{size(memory)} each in the process")
         run.require(kernel < 250 * 1024, f"{size(kernel)} each in the kernel")
-        with browser(service.address, "long") as reader:
-            whole = reader.read_texts(2000, 30)
-            run.require(whole, f"a reader beside them got {len(reader.texts)} of 2000")
+        with browser(service.address, "long") as other:
+            whole = other.read_texts(2000, 30)
+            run.require(whole, f"a client beside them got {len(other.texts)} of 2000")
         service.settle(run, stall * 1.5 + 15, channels=1)
         service.check(run)
     run.amount = f"{3 * count} clients, 20 MB of history; the last {count} measured"
     run.service = f"{size(memory)} each in the process, {size(kernel)} each in the kernel; "
-    run.service += f"cut after {stall} s without progress; a reader beside them got all"
+    run.service += f"cut after {stall} s without progress; a client beside them got all"
 
 
 def add_deaf(service: Service, stack: contextlib.ExitStack, count: int) -> None:
-    """Let clients follow the long history and never read, until nothing moves any more."""
+    """Add clients that follow the long history and never read; wait until all has settled."""
     for _ in range(count):
         client = stack.enter_context(connected(service.address, "", 4096))
         client.sendall(followed("long"))
     time.sleep(1.5)
 
 
-@case("slow-reader", "a reader so slow that its job ends long before it has read all")
-def slow_reader(run: Run) -> None:
-    """It gets every byte, then 1000, and a clean end of the connection."""
+@case("slow-client", "a client so slow that its job ends long before it has read all")
+def slow_client(run: Run) -> None:
+    """It gets every byte, then 1000, and the connection ends cleanly."""
     count, speed = run.pick(1000, 60), 50_000
     with serving() as service:
         with connected_broker(service) as broker:
@@ -99,7 +99,7 @@ def slow_reader(run: Run) -> None:
 
 
 def read_slowly(client: Browser, speed: int, seconds: float) -> None:
-    """Read at a speed in bytes a second, until the end or for a time."""
+    """Read at a speed (bytes per second), until the end or for a time."""
     began, taken = time.monotonic(), 0
     while not client.ended and (now := time.monotonic() - began) < seconds:
         due = int(now * speed) - taken
@@ -112,7 +112,7 @@ def read_slowly(client: Browser, speed: int, seconds: float) -> None:
 
 @case("mid-replay", "clients end in mid-replay: close frame, FIN, reset, half-close")
 def mid_replay(run: Run) -> None:
-    """Nothing is left of them, and a reader beside them gets all."""
+    """No object of theirs is left, and another client gets everything."""
     count = run.pick(400, 100)
     with serving() as service:
         fill(run, service, "long", 500, 10_000)
@@ -121,18 +121,18 @@ def mid_replay(run: Run) -> None:
             client.sendall(followed("long"))
             client.recv(50_000)
             end(client, number % 4)
-        with browser(service.address, "long") as reader:
-            whole = reader.read_texts(500, 30)
-            run.require(whole, f"a reader after them got {len(reader.texts)} of 500")
+        with browser(service.address, "long") as other:
+            whole = other.read_texts(500, 30)
+            run.require(whole, f"a client after them got {len(other.texts)} of 500")
         service.settle(run, channels=1)
         service.check(run)
     run.amount = f"{count} clients, 5 MB of history"
-    run.service = "no object left of any; a reader after them got all"
+    run.service = "no object left of any; a client after them got all"
 
 
 @case("half-close", "clients half-close: they send FIN after the id, and read on")
 def half_close(run: Run) -> None:
-    """Their connections end, and others are served on."""
+    """Their connections end, and other clients are still served."""
     count = run.pick(500, 100)
     with serving() as service, connected_broker(service) as broker:
         with browser(service.address, "job") as whole:
@@ -155,7 +155,7 @@ def half_close(run: Run) -> None:
 
 
 def end(client: socket.socket, how: int) -> None:
-    """End a connection in one of four ways."""
+    """End a connection in one of several ways, by number."""
     if how == 0:
         client.sendall(frame(CLOSE, b"\x03\xe9"))
     elif how == 1:

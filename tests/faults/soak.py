@@ -1,13 +1,13 @@
-"""The long form: one service that storms, fuzzing and broker faults hit for minutes on end."""
+"""The soak: storms, fuzzing and broker faults on one service, for minutes."""
 
 import time
 from collections.abc import Callable
 
 from tests.faults.broker import kill_one, play_cut_once, require_serving
-from tests.faults.fuzz import fuzz
+from tests.faults.fuzz import checking_tokens, fuzz
 from tests.faults.measure import percentile, size
 from tests.faults.peers import throw_garbage
-from tests.faults.service import Service, serving, until
+from tests.faults.service import Service, until
 from tests.faults.storms import CHANNELS, open_channels, storm
 from tests.faults.table import Case, Run
 
@@ -15,39 +15,39 @@ Round = Callable[[Run, Service, int], None]
 
 
 class Soak:
-    """Rounds of the same faults on the same service, each with a line of its own."""
+    """Rounds of the same faults on the same service; each fault has a line in the table."""
 
     def __init__(self) -> None:
         self.taken: list[float] = []
         self.inputs = self.resets = self.lost = self.killed = self.garbage = 0
 
     def storm(self, run: Run, service: Service, number: int) -> None:
-        """2000 clients connect at once and leave at once."""
+        """Connect 2000 clients at once, and disconnect them at once."""
         self.taken += storm(run, service, 2000, f"127.0.5.{number % 200 + 1}")
         run.amount = f"2000 clients, {len(self.taken) // 2000} times"
         run.service = f"all served, p99 {percentile(self.taken, 0.99):.2f} s"
 
     def fuzz(self, run: Run, service: Service, number: int) -> None:
-        """Inputs of a new seed."""
+        """Fuzz with a new seed."""
         self.inputs += fuzz(run, service, 3000, 1000 + number).total()
         run.amount = f"{self.inputs} inputs, a new seed for every 3000"
         run.service = "answered each by the code that fits"
 
     def kill(self, run: Run, service: Service, number: int) -> None:
-        """A broker is killed, another one plays its job again."""
+        """Kill a broker; another one plays its job again."""
         self.killed += kill_one(run, service, f"soak{number}-0")
         run.amount = f"{number + 1} brokers killed after {self.killed} tasks in all"
         run.service = "the first attempt without a hole, then the whole second one, 1000"
 
     def cut(self, run: Run, service: Service, number: int) -> None:
-        """The broker's connection is reset in a job."""
+        """Reset the broker's connection in mid-job."""
         self.lost += play_cut_once(run, service, 4, 2000, f"cut{number}")
         self.resets += 4
         run.amount, run.lost = f"{self.resets} resets", f"{self.lost} messages on the way"
         run.service = "in order, nothing twice, to the end and 1000"
 
     def garble(self, run: Run, service: Service, number: int) -> None:
-        """Garbage on the broker's port."""
+        """Send garbage to the broker's port."""
         throw_garbage(service, 300, 1000 + number)
         self.garbage += 300
         run.amount, run.service = f"{self.garbage} connections", "cut them"
@@ -64,14 +64,14 @@ def soak(seconds: float) -> list[tuple[Case, Run]]:
         "soak-garbage": (rounds.garble, "garbage on the broker's port"),
     }
     lines = [(Case(name, done, _nothing), Run(long=True)) for name, (_, done) in parts.items()]
-    whole = (Case("soak", "all of it by turns on one service", _nothing), Run(long=True))
-    with serving(channels={"idle_timeout": 86400, "retention": 5}) as service:
+    whole = (Case("soak", "all of these in turn on one service", _nothing), Run(long=True))
+    with checking_tokens(channels={"idle_timeout": 86400, "retention": 5}) as service:
         _play(service, lines, [play for play, _ in parts.values()], whole[1], seconds)
     return [*lines, whole]
 
 
 def _nothing(_: Run) -> None:
-    """The lines of a soak are played together."""
+    """Do nothing: the lines of a soak are played together."""
 
 
 def _play(

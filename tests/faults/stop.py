@@ -1,4 +1,4 @@
-"""Stopping: everybody gets what was due, and is told to come back."""
+"""Stopping: clients get what is due, and a code that asks them to come back."""
 
 import contextlib
 import signal
@@ -14,11 +14,11 @@ from tests.faults.table import Run, case
 from tests.integration.support import Broker, connected_broker
 
 BOUND = 10
-"""Seconds within which a service that was told to stop has ended."""
+"""Seconds within which a service has to end after SIGTERM."""
 
 
 def require_ended(run: Run, service: Service, began: float) -> float:
-    """Require that it has ended in time and well; returns the seconds that it took."""
+    """Require that it ended in time and without an error; returns the seconds it took."""
     until(lambda: not service.alive, BOUND + 10)
     taken = time.monotonic() - began
     run.require(service.process.poll() == 0, f"the exit code was {service.process.poll()}")
@@ -73,7 +73,7 @@ def send_round(broker: Broker, jobs: int, numbers: range) -> None:
 
 @case("stop-load", "SIGTERM under full load")
 def stop_under_load(run: Run) -> None:
-    """Clients get a beginning of their job without a hole, then 1012."""
+    """Clients get the beginning of their job without a gap, then 1012."""
     count = run.pick(1000, 200)
     with (
         serving() as service,
@@ -89,27 +89,27 @@ def stop_under_load(run: Run) -> None:
         taken = require_ended(run, service, began)
         got = [one.texts for one in clients.members]
         whole = all(texts == [*map(task, range(len(texts)))] for texts in got)
-        run.require(whole, "there are holes")
+        run.require(whole, "messages are missing in between")
         for channel in range(50):
             same = len({len(texts) for texts in got[channel::50]}) == 1
             run.require(same, f"clients of load-{channel} did not get the same")
         told_to_return(run, clients)
     run.amount = f"{count} clients, 50 jobs at full speed, {sum(map(len, got))} deliveries"
-    run.lost = "what the broker sent later" if whole else "there are holes"
+    run.lost = "what the broker sent later" if whole else "messages are missing in between"
     run.service = f"the same to all clients of a job, 1012, ended with 0 after {taken:.1f} s"
 
 
 @case("stop-deaf", "SIGTERM while some clients read slowly and others not at all")
 def stop_deaf(run: Run) -> None:
-    """It ends in time; who reads gets all and 1012."""
+    """It ends in time; clients that read get everything and 1012."""
     with (
         serving() as service,
         contextlib.ExitStack() as stack,
         connected_broker(service) as broker,
     ):
         send_long(broker, "deaf", range(500), 10_000)
-        reader = stack.enter_context(browser(service.address, "deaf"))
-        run.require(reader.read_texts(500), "it was not served")
+        quick = stack.enter_context(browser(service.address, "deaf"))
+        run.require(quick.read_texts(500), "it was not served")
         for _ in range(20):
             one = stack.enter_context(connected(service.address, "", 4096))
             one.sendall(followed("deaf"))
@@ -120,11 +120,11 @@ def stop_deaf(run: Run) -> None:
         began = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
         slow.read_to_end(BOUND)
-        reader.read_to_end(BOUND)
+        quick.read_to_end(BOUND)
         taken = require_ended(run, service, began)
-        for name, one_reader in (("late", slow), ("quick", reader)):
-            got = (len(one_reader.texts), one_reader.code)
-            run.require(got == (500, 1012), f"the {name} reader got {got} instead of 500, 1012")
+        for name, client in (("late", slow), ("quick", quick)):
+            got = (len(client.texts), client.code)
+            run.require(got == (500, 1012), f"the {name} client got {got} instead of 500, 1012")
     run.amount = f"20 that never read 5 MB, {len(silent)} without a handshake, 2 that read"
     run.lost = "to those that never read: what they had not taken"
     run.service = f"1012 to those that read, ended with 0 after {taken:.1f} s (bound {BOUND} s)"
@@ -132,7 +132,7 @@ def stop_deaf(run: Run) -> None:
 
 @case("restart", "SIGKILL in mid-job; the service starts again, clients and broker return")
 def restart(run: Run) -> None:
-    """What the broker sends meanwhile and later arrives; the service needs no cleaning up."""
+    """What the broker sends meanwhile and later arrives; nothing has to be cleaned up."""
     rounds = run.pick(10, 2)
     with serving() as service:
         for number in range(rounds):

@@ -1,4 +1,4 @@
-"""Storms: thousands of clients at once."""
+"""Thousands of clients at once."""
 
 import contextlib
 import resource
@@ -12,7 +12,7 @@ from tests.faults.sender import sending
 from tests.faults.service import Service, serving, until
 from tests.faults.table import Run, Skipped, case
 from tests.integration.support import connected_broker
-from tests.support.clients import PING, frame
+from tests.support.frames import PING, frame
 
 CHANNELS = 50
 MESSAGES = 20
@@ -29,7 +29,7 @@ def open_channels(service: Service) -> None:
 
 
 def storm(run: Run, service: Service, count: int, source: str = "127.0.0.2") -> list[float]:
-    """Let clients connect at once and leave at once; returns how long each took to be served."""
+    """Connect clients at once, disconnect them at once; returns how long each waited."""
     with crowd(service.address) as clients:
         joined = clients.connect(
             (followed(f"storm-{number % CHANNELS}") for number in range(count)), source
@@ -42,7 +42,7 @@ def storm(run: Run, service: Service, count: int, source: str = "127.0.0.2") -> 
 
 @case("storm", "clients connect at once and leave at once, round after round")
 def storms(run: Run) -> None:
-    """All are served in time; memory, channels and descriptors are as before."""
+    """All are served in time; memory, channels and descriptors return to what they were."""
     count, rounds = run.pick(5000, 500), run.pick(10, 3)
     taken: list[float] = []
     memory: list[int] = []
@@ -67,13 +67,13 @@ def storms(run: Run) -> None:
 
 @case("lag", "thousands of connections with traffic: pings measure how long the loop is held up")
 def lag(run: Run) -> None:
-    """No pause for garbage collection is long, nor is anything else."""
+    """Neither garbage collection nor anything else holds up the loop for long."""
     count, seconds = run.pick(10_000, 1500), run.pick(45, 5)
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < count + 500:
         raise Skipped(f"needs {count + 500} file descriptors")
     with serving() as service, crowd(service.address) as clients:
         time.sleep(0.5)
-        service.told()  # the collection that ends its start is none that clients feel
+        service.told()  # the collection at the end of its start disturbs no client
         join_in_parts(run, clients, count)
         with (
             sending(service.broker, 1000, 1000, 0.002, "lag"),
@@ -96,7 +96,7 @@ def lag(run: Run) -> None:
 
 
 def join_in_parts(run: Run, clients: Crowd, count: int) -> None:
-    """Let clients join, so many at once as the service's queue takes."""
+    """Connect clients in parts that fit into the listen queue."""
     for number in range(0, count, 1000):
         part = range(min(1000, count - number))
         joined = clients.connect((followed(f"lag-{one}") for one in part), "127.0.2.1")
@@ -106,7 +106,7 @@ def join_in_parts(run: Run, clients: Crowd, count: int) -> None:
 
 
 def churn(service: Service, clients: Crowd, seconds: float) -> None:
-    """Let some clients come and go while the others follow."""
+    """Connect and disconnect clients while the others follow."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Faults of the system around the service."""
+"""Faults of the system that the service runs on."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ from tests.faults.probe import probing
 from tests.faults.service import serving
 from tests.faults.table import Run, Skipped, case
 from tests.integration.support import Broker, connected_broker
-from tests.support.clients import HANDSHAKE
+from tests.support.frames import HANDSHAKE
 
 CLOCK = """
 #define _GNU_SOURCE
@@ -66,7 +66,7 @@ time_t time(time_t *now) {
 
 
 def require_live(run: Run, broker: Broker, client: Browser, number: int) -> None:
-    """Require that a client of job ``live`` gets the next task, and has missed none."""
+    """Require that a client of job ``live`` gets the next task and has missed none."""
     broker.send(b"live", b"TASK", b"%d" % number, b"COMPLETED")
     client.read_until(lambda: len(client.texts) > number, 5)
     whole = client.texts == [*map(task, range(number + 1))]
@@ -75,7 +75,7 @@ def require_live(run: Run, broker: Broker, client: Browser, number: int) -> None
 
 @case("descriptors", "no file descriptors are left")
 def descriptors(run: Run) -> None:
-    """Existing clients are served on, new ones when there are descriptors again; no busy loop."""
+    """Clients are still served, new ones once descriptors are free; no busy loop."""
     waiting, seconds = run.pick(500, 100), run.pick(10, 3)
     with (
         serving() as service,
@@ -107,7 +107,7 @@ def descriptors(run: Run) -> None:
 
 @case("no-room-broker", "clients want all file descriptors, then a broker connects")
 def no_room_for_broker(run: Run) -> None:
-    """The last descriptors are kept for the broker: it is let in, and nothing spins."""
+    """The last descriptors are reserved for the broker: it connects; no busy loop."""
     descriptors, waiting, seconds = 300, 500, run.pick(10, 3)
     with serving() as service, browser(service.address, "live") as client:
         service.limit_descriptors(descriptors)
@@ -131,7 +131,7 @@ def no_room_for_broker(run: Run) -> None:
 
 @contextlib.contextmanager
 def shifted_clock() -> Iterator[tuple[dict[str, str], Path]]:
-    """A wall clock that can be set for one process; the environment that brings it about."""
+    """The environment and the file by which the wall clock of one process can be shifted."""
     compiler = shutil.which("cc")
     if not compiler:
         raise Skipped("needs a C compiler")
@@ -144,14 +144,14 @@ def shifted_clock() -> Iterator[tuple[dict[str, str], Path]]:
 
 
 def set_clock(shift: Path, seconds: int) -> None:
-    """Shift the clock."""
+    """Shift the clock by so many seconds from the real time."""
     with shift.open("r+b") as file:
         file.write(seconds.to_bytes(8, "little", signed=True))
 
 
 @case("clock", "the clock is set forward and back by an hour")
 def clock(run: Run) -> None:
-    """No client, channel or deadline takes notice."""
+    """No client, channel or timeout is affected."""
     rounds = run.pick(6, 2)
     settings = {"retention": 600, "failed_grace": 300, "idle_timeout": 1800}
     with (
@@ -184,12 +184,12 @@ def clock(run: Run) -> None:
 
 @case("suspend", "SIGSTOP while pings, handshakes, ids and the rest of a job are under way")
 def suspend(run: Run) -> None:
-    """Afterwards nobody is taken for dead, and no job for over, because of the pause."""
-    seconds, each = run.pick(30, 6), run.pick(5, 2)
+    """The pause makes no client count as dead and no job as over."""
+    seconds, each = run.pick(30, 6), run.pick(5, 4)
     limits = dict.fromkeys(
         ("ping_interval", "ping_timeout", "subscribe_timeout", "handshake_timeout"), each
     )
-    channels = {"failed_grace": each, "idle_timeout": run.pick(20, 7)}
+    channels = {"failed_grace": each, "idle_timeout": run.pick(20, 10)}
     with (
         serving(limits=limits, channels=channels) as service,
         connected_broker(service) as broker,
@@ -215,14 +215,14 @@ def suspend(run: Run) -> None:
 
 
 def require_all(run: Run, which: str, clients: list[Browser], texts: list[bytes]) -> None:
-    """Require that each of them got these messages, and 1000."""
+    """Require that each client got these messages, then 1000."""
     good = sum(one.texts == texts and one.code == 1000 for one in clients)
     ends = {(len(one.texts), one.code, one.ended) for one in clients}
     run.require(good == 100, f"of those that {which}, {100 - good} did not get all: {ends}")
 
 
 def begin_before_pause(pinged: Crowd, late: Crowd, broker: Broker, each: float) -> None:
-    """Let clients be pinged, others shake hands, others not send an id yet, and a job fail."""
+    """Bring clients into every state: pinged, in the handshake, without an id; fail a job."""
     broker.send(b"pinged", b"STARTED")
     pinged.connect([followed("pinged")] * 100)
     pinged.run(lambda: all(one.texts for one in pinged.members), 10)
@@ -235,7 +235,7 @@ def begin_before_pause(pinged: Crowd, late: Crowd, broker: Broker, each: float) 
 
 
 def go_on_in_pause(late: Crowd, broker: Broker) -> None:
-    """Let all of them go on."""
+    """Let the clients and the job go on."""
     rest = followed("job")
     for one in late.members[:100]:
         one.send(rest[100:])
@@ -250,7 +250,7 @@ def go_on_in_pause(late: Crowd, broker: Broker) -> None:
 
 @case("channels", "a very great number of channels")
 def channels(run: Run) -> None:
-    """Memory is bounded, a job with a reader loses nothing, and the service stays quick."""
+    """Memory is bounded, a followed job loses nothing, and the service stays quick."""
     count = run.pick(100_000, 20_000)
     most = count // 2
     with (
@@ -276,9 +276,9 @@ def channels(run: Run) -> None:
     run.service += f"a handshake meanwhile took {milliseconds(times.worst)} at the worst"
 
 
-@case("anonymous", "clients that follow ids nobody knows, and leave")
+@case("anonymous", "clients that follow ids of no job, and leave")
 def anonymous(run: Run) -> None:
-    """No channel is left, and memory is as before."""
+    """No channel is left, and memory does not grow."""
     count = run.pick(100_000, 5000)
     with serving(limits={"max_channel_id": 512}) as service, crowd(service.address) as clients:
         for number in range(0, count, 500):

@@ -1,4 +1,4 @@
-"""What was saved reaches the disk, and SQLite's log stays short."""
+"""Saved records are synced to the disk, and SQLite's WAL stays short."""
 
 import os
 import sqlite3
@@ -9,23 +9,23 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.history import syncing
-from tests.history.test_journal import Monitor, folder
+from tests.history.support import Monitor, folder
 
 Work = Callable[[], object]
 Then = Callable[[object], object]
 
 
-class DiskTests(SynchronousTestCase):
-    """A monitor whose threads work when the test lets them."""
+class SyncingTests(SynchronousTestCase):
+    """A monitor whose thread works when the test says so."""
 
     def setUp(self) -> None:
-        """Make it, with a short log."""
+        """Make it, with small limits of the WAL."""
         self.patch(syncing, "CHECKPOINT", 100_000)
-        self.patch(syncing, "FULL", 300_000)
+        self.patch(syncing, "FORCED", 300_000)
         self.monitor = Monitor(folder(self), Clock()).start()
         self.addCleanup(self.monitor.close)
         self.threads: list[tuple[Work, Then]] = []
-        self.monitor.journal._disk._in_thread = lambda work, then: self.threads.append((work, then))
+        self.monitor.journal._syncing._in_thread = self.in_thread
         self.synced = 0
         sync = os.fdatasync
 
@@ -34,6 +34,10 @@ class DiskTests(SynchronousTestCase):
             sync(descriptor)
 
         self.patch(os, "fdatasync", note)
+
+    def in_thread(self, work: Work, then: Then) -> None:
+        """Keep what the thread is to do."""
+        self.threads.append((work, then))
 
     def size(self, name: str = "history.db-wal") -> int:
         """The bytes of a file."""
@@ -66,7 +70,7 @@ class DiskTests(SynchronousTestCase):
         self.assertEqual((self.threads, self.synced), ([], 2))
 
     def test_log_stays_short(self) -> None:
-        """A log that has grown is brought into the database and begins anew."""
+        """A WAL that has grown is copied into the database and begins again."""
         sizes = []
         for _ in range(100):
             self.publish()
@@ -78,7 +82,7 @@ class DiskTests(SynchronousTestCase):
         self.assertGreater(self.size("history.db"), 800_000)
 
     def test_without_a_pause(self) -> None:
-        """That holds too when the thread never gets to the end of the log."""
+        """The WAL stays short also if the thread never reaches its end."""
         sizes = []
         for _ in range(100):
             # As for what is saved while the thread works, what comes now has to wait.
@@ -92,17 +96,17 @@ class DiskTests(SynchronousTestCase):
         self.assertLess(max(sizes), 400_000)
         self.assertEqual(self.monitor.after_kill().start().state(), self.monitor.state())
 
-    def test_sweeps(self) -> None:
-        """What a sweep writes is brought to the disk though nothing is saved."""
+    def test_compaction(self) -> None:
+        """What a compaction writes is synced though nothing is saved."""
         self.monitor.publish("job", "A")
-        self.patch(self.monitor.journal._sweeping, "_sweep", iter([None] * 3))
+        self.patch(self.monitor.journal._compaction, "_running", iter([None] * 3))
         for _ in range(3):
             self.monitor.let_pass(1)
             self.work()
         self.assertEqual(self.synced, 3)
 
     def test_stopped_meanwhile(self) -> None:
-        """A thread that comes too late does nothing."""
+        """A thread that begins after the close does nothing."""
         self.publish()
         self.monitor.let_pass(1)
         self.monitor.journal.close()

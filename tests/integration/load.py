@@ -1,4 +1,4 @@
-"""A broker that sends all the time, and clients that follow its jobs over every restart."""
+"""A broker that sends all the time, and clients that follow its jobs across restarts."""
 
 import http.client
 import json
@@ -20,8 +20,8 @@ TASKS = 36  # so that a job has 40 messages
 Message = dict[str, object]
 
 
-class Place(Protocol):
-    """Where a monitor is for browsers."""
+class Address(Protocol):
+    """The address of a monitor for clients."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -29,22 +29,22 @@ class Place(Protocol):
 
     @property
     def url(self) -> str:
-        """The same for WebSocket."""
+        """Its WebSocket URL."""
 
 
 def as_object(frames: list[bytes]) -> Message:
-    """What a client gets for a message of the broker, without its id."""
+    """The object that a client gets for a message of the broker, without its id."""
     texts = [frame.decode() for frame in frames]
     return dict(zip(("command", "task_id", "task_state"), texts, strict=False))
 
 
 class Load:
-    """The broker: jobs of 40 messages, so many at a time, as long as it is wanted.
+    """The broker: plays jobs of 40 messages, several at a time, until it is stopped.
 
     Attributes:
         sent: what was sent, by channel.
-        full: how often ZeroMQ could hold no more for a monitor that was away; the real broker
-            would have dropped that message.
+        full: how often ZeroMQ could queue no more for an absent monitor; the real broker would
+            have lost that message.
     """
 
     def __init__(self, address: str, *, together: int, pause: float) -> None:
@@ -65,7 +65,7 @@ class Load:
         self._socket.connect(address)
 
     def play(self, on_job: Callable[[str], None], stopping: threading.Event) -> None:
-        """Play jobs, and begin no more once it stops."""
+        """Play jobs; begin no more once `stopping` is set."""
         jobs: list[Iterator[None]] = []
         while jobs or not stopping.is_set():
             while len(jobs) < self._together and not stopping.is_set():
@@ -83,7 +83,7 @@ class Load:
             yield
 
     def send(self, name: str, message: list[bytes]) -> None:
-        """Send one message, as soon as the monitor, or ZeroMQ for it, takes it."""
+        """Send one message, as soon as the monitor, or ZeroMQ's queue for it, accepts it."""
         frames = [b"recodex-monitor", name.encode(), *message]
         first = True
         while True:
@@ -96,22 +96,22 @@ class Load:
                 time.sleep(0.005)
 
     def close(self) -> None:
-        """Be done."""
+        """Disconnect."""
         self._socket.close()
         self._context.term()
 
 
 class Follower(threading.Thread):
-    """A client that connects again whenever it is cut off; a subclass says how it reads.
+    """A client that connects again whenever it is disconnected; subclasses say how it reads.
 
     Attributes:
         got: the messages, without their ids.
-        gaps: reconnects after which the monitor had lost its place.
+        gaps: reconnects after which the monitor could not resume.
         connects: how often it connected, or tried to.
-        refused: how often that was refused.
+        refused: how often the connection was refused.
     """
 
-    def __init__(self, monitor: Place, channel: str) -> None:
+    def __init__(self, monitor: Address, channel: str) -> None:
         super().__init__(daemon=True)
         self.monitor, self.channel = monitor, channel
         self.got: list[Message] = []
@@ -140,7 +140,7 @@ class Follower(threading.Thread):
         raise NotImplementedError
 
     def take(self, message: Message) -> None:
-        """Take in an object that came."""
+        """Process an object that came."""
         command = message["command"]
         if command == "END":
             self.ended = True
@@ -151,7 +151,7 @@ class Follower(threading.Thread):
             self.got.append(message)
 
     def request(self, path: str) -> http.client.HTTPResponse:
-        """Ask over HTTP."""
+        """Send a request over HTTP."""
         connection = http.client.HTTPConnection(*self.monitor.address, timeout=40)
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -161,7 +161,7 @@ class Follower(threading.Thread):
 
 
 class OverWebSocket(Follower):
-    """As progress.js does at first."""
+    """Resumes over WebSocket, as progress.js does first."""
 
     def read(self) -> Iterator[Message]:
         """See Follower."""
@@ -172,7 +172,7 @@ class OverWebSocket(Follower):
 
 
 class OverEvents(Follower):
-    """By the event stream."""
+    """Resumes by event streams."""
 
     def read(self) -> Iterator[Message]:
         """See Follower."""
@@ -190,7 +190,7 @@ class OverEvents(Follower):
 
 
 class OverPolls(Follower):
-    """By long polls."""
+    """Resumes by long polls."""
 
     def read(self) -> Iterator[Message]:
         """See Follower."""
@@ -203,8 +203,8 @@ class OverPolls(Follower):
             yield {"command": "END", "reason": poll["end"]}
 
 
-class Anew(Follower):
-    """A page that knows nothing of ids, and is loaded again when it is cut off."""
+class WithoutIds(Follower):
+    """A page without ids, which starts from the beginning when it is disconnected."""
 
     def read(self) -> Iterator[Message]:
         """See Follower."""

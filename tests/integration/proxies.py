@@ -1,7 +1,5 @@
-"""Real proxies that run the shipped samples, and followers that come through them."""
+"""Real proxies that run the shipped samples."""
 
-import asyncio
-import json
 import os
 import re
 import shutil
@@ -10,34 +8,28 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import trustme
-from websockets.asyncio.client import connect
-from websockets.exceptions import WebSocketException
 
 from tests.integration.support import ROOT, Monitor, free_ports
 
 SAMPLES = ROOT / "install" / "proxy"
 IDLE = 75
-"""Seconds of silence after which the samples cut a connection, where they cut it at all."""
+"""Seconds of silence after which the samples cut a connection, if they do."""
 
 HOMES = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "APACHE_RUN_DIR")
-"""Variables that name the folders in which a proxy keeps what it makes."""
-
-CUT = (OSError, EOFError, WebSocketException)
-"""What a client sees of a connection that was cut, or that could not be made."""
+"""Environment variables that name the folders in which a proxy keeps its files."""
 
 
 class Proxy:
-    """A proxy before a monitor: the shipped sample with other paths, ports and certificates.
+    """A proxy in front of a monitor: the shipped sample with other paths, ports, certificates.
 
     Attributes:
-        cuts_silence: whether it cuts a connection on which nobody has said anything.
-        idle: seconds after which it does, instead of the sample's.
+        cuts_silence: whether it cuts a silent connection.
+        idle: seconds after which it does, in place of the sample's.
     """
 
     program: ClassVar[str]
@@ -67,13 +59,13 @@ class Proxy:
             part.write_to_path(self.folder / "fullchain.pem", append=True)
 
     def _configured(self) -> str:
-        """The sample as it is run here."""
+        """The sample, adapted to this test."""
         text = (SAMPLES / self.sample).read_text()
         text = text.replace("127.0.0.1:4567", self.backend)
         return text.replace("/etc/ssl/recodex", str(self.folder))
 
     def _command(self) -> list[str]:
-        """Write the configuration; returns what runs the proxy by it in the foreground."""
+        """Write the configuration; returns the command that runs the proxy in the foreground."""
         raise NotImplementedError
 
     def start(self) -> None:
@@ -97,11 +89,11 @@ class Proxy:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def reload(self) -> None:
-        """Have it read a changed configuration, as its administrator would."""
+        """Let it read a changed configuration, as its administrator would."""
         raise NotImplementedError
 
     def stop(self) -> None:
-        """End it; fails if it leaves a process behind."""
+        """Stop it; fails if it leaves a process behind."""
         self.process.terminate()
         try:
             self.process.wait(10)
@@ -123,7 +115,7 @@ class Proxy:
 
 
 class Nginx(Proxy):
-    """nginx, with what the sample says of the main configuration too."""
+    """nginx, also with what the sample says about the main configuration."""
 
     program = "nginx"
     sample = "nginx.conf"
@@ -133,7 +125,7 @@ class Nginx(Proxy):
         site = site.replace("listen 443 ", f"listen 127.0.0.1:{self.port} ")
         site = site.replace(f"{IDLE}s;", f"{self.idle}s;")
         main = "\n".join(re.findall(r"^#     (.+)$", site, re.MULTILINE))
-        # So that a reload ends connections while the test looks.
+        # So that a reload ends connections during the test.
         main = main.replace("worker_shutdown_timeout 10m", "worker_shutdown_timeout 1s")
         self._write(f"pid nginx.pid;\nerror_log error.log;\n{main}\nhttp {{\n{site}}}\n")
         return ["nginx", "-p", str(self.folder), "-c", "nginx.conf", "-g", "daemon off;"]
@@ -145,7 +137,7 @@ class Nginx(Proxy):
         (self.folder / "nginx.conf").write_text(text)
 
     def reload(self) -> None:
-        """Have it read its configuration again; old processes end in a second."""
+        """Let it read its configuration again; old processes end in a second."""
         command = ["nginx", "-p", str(self.folder), "-c", "nginx.conf", "-s", "reload"]
         subprocess.run(command, check=True, capture_output=True)
 
@@ -174,12 +166,12 @@ class Apache(Proxy):
         return ["apache2", "-f", str(file), "-D", "FOREGROUND"]
 
     def reload(self) -> None:
-        """Have it read its configuration again, as ``apachectl graceful`` does."""
+        """Let it read its configuration again, as ``apachectl graceful`` does."""
         self.process.send_signal(signal.SIGUSR1)
 
 
 class Caddy(Proxy):
-    """Caddy, with a certificate of this test's."""
+    """Caddy, with the test's own certificate."""
 
     program = "caddy"
     sample = "Caddyfile"
@@ -201,124 +193,7 @@ class Caddy(Proxy):
         return ["--config", str(self._file), "--adapter", "caddyfile"]
 
     def reload(self) -> None:
-        """Have it read another configuration, since with the same it does nothing."""
+        """Let it read another configuration; with the same it would do nothing."""
         changed = self._file.read_text().replace("\tbind", "\theader X-Changed yes\n\tbind")
         self._file.write_text(changed)
         subprocess.run(["caddy", "reload", *self._options()], check=True, capture_output=True)
-
-
-CONNECTING: dict[str, Any] = {"compression": None, "ping_interval": None, "proxy": None}
-"""A client that says nothing by itself, and comes to a server on this machine."""
-
-
-def socket_through(proxy: Proxy, after: str = "", **options: Any) -> connect:
-    """A WebSocket that resumes, to be opened."""
-    url = f"wss://localhost:{proxy.port}/ws?after={after}"
-    return connect(url, ssl=proxy.tls, host="127.0.0.1", **CONNECTING, **options)
-
-
-class NotOk(Exception):
-    """An answer with another status than 200."""
-
-
-async def lines(
-    proxy: Proxy, path: str, headers: tuple[str, ...] = (), peer: str = "127.0.0.1"
-) -> AsyncIterator[str]:
-    """The lines of an answer as they come.
-
-    Raises:
-        OSError, EOFError: the connection was cut.
-        NotOk: the request was refused.
-    """
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", proxy.port, ssl=proxy.tls, server_hostname="localhost", local_addr=(peer, 0)
-    )
-    try:
-        request = (f"GET /ws{path} HTTP/1.1", "Host: localhost", "Connection: close", *headers)
-        writer.write("\r\n".join((*request, "", "")).encode())
-        head = await reader.readuntil(b"\r\n\r\n")
-        if int(head.split()[1]) != 200:
-            raise NotOk(head.split()[1].decode())
-        rest = b""
-        async for data in _body(reader, b"chunked" in head.lower()):
-            *whole, rest = (rest + data).split(b"\n")
-            for line in whole:
-                yield line.decode()
-    finally:
-        writer.close()
-
-
-async def _body(reader: asyncio.StreamReader, is_chunked: bool) -> AsyncIterator[bytes]:
-    if not is_chunked:
-        while data := await reader.read(65536):
-            yield data
-        return
-    while size := int(await reader.readuntil(b"\n"), 16):
-        yield await reader.readexactly(size)
-        await reader.readuntil(b"\n")
-
-
-class Follower:
-    """A client that follows a channel through a proxy, and resumes whenever it is cut off.
-
-    Attributes:
-        got: the messages, without ids.
-        times: when each came, by the monotonic clock.
-        connected: how often it was told that it follows.
-        end: why the channel ended; None before.
-    """
-
-    def __init__(self, proxy: Proxy, channel: str) -> None:
-        self._proxy = proxy
-        self._channel = channel
-        self._after = ""
-        self.got: list[dict[str, str]] = []
-        self.times: list[float] = []
-        self.connected = 0
-        self.end: str | None = None
-
-    async def by_socket(self) -> None:
-        """Follow by WebSocket until the channel ends."""
-        while self.end is None:
-            with suppress(*CUT):
-                async with socket_through(self._proxy, self._after) as client:
-                    await client.send(self._channel)
-                    async for text in client:
-                        self._take(json.loads(text))
-
-    async def by_events(self) -> None:
-        """Follow by server-sent events until the channel ends."""
-        while self.end is None:
-            with suppress(*CUT):
-                path = f"/events/{self._channel}?after={self._after}"
-                async for line in lines(self._proxy, path):
-                    field, _, value = line.partition(": ")
-                    if field == "id":
-                        self._after = value
-                    elif field == "data":
-                        self._take(json.loads(value))
-
-    async def by_polls(self) -> None:
-        """Follow by long polls until the channel ends."""
-        while self.end is None:
-            with suppress(*CUT):
-                path = f"/channels/{self._channel}?wait=25&after={self._after}"
-                answer = json.loads("".join([line async for line in lines(self._proxy, path)]))
-                self.connected += 1
-                for message in answer["messages"]:
-                    self._take(message)
-                self.end = answer["end"]
-
-    def _take(self, message: dict[str, str]) -> None:
-        self._after = message.pop("id", self._after)
-        match message["command"]:
-            case "SUBSCRIBED":
-                assert message["recovered"] or not self.got, "it could not resume"
-                self.connected += 1
-            case "END":
-                self.end = message["reason"]
-            case "PING":
-                pass
-            case _:
-                self.got.append(message)
-                self.times.append(time.monotonic())

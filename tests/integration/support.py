@@ -1,4 +1,4 @@
-"""Real monitors in processes of their own, and the broker's side of them."""
+"""Real monitors in their own processes, free ports for them, and a broker."""
 
 import itertools
 import os
@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import yaml
@@ -24,19 +24,34 @@ WAYS = {
     "twistd": (*TWISTD, "recodex-monitor", "--config", "{config}"),
     "tac": (*TWISTD, "--python", str(ROOT / "monitor.tac")),
 }
-"""The ways to run a monitor; each takes its settings from the file, tac by the environment."""
+"""The ways to run a monitor. Each reads the configuration file; tac finds it by a variable."""
 
 
-_PORTS = iter(random.sample(range(10_000, 32_000), 20_000))
+_FIRST, _LAST, _BLOCK = 10_000, 32_000, 200
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on and that nobody else is given.
+    """Ports on which nobody listens and which no other test gets, in any process.
 
-    They lie below those that the system gives to outgoing connections: a broker that tries to
-    connect again and again could take such a port for its own end, or connect to itself.
+    They are lower than those that the system gives to outgoing connections: a broker that
+    connects again and again could get such a port for its own end, or connect to itself.
     """
     return list(itertools.islice(filter(_is_free, _PORTS), count))
+
+
+def _claimed_ports() -> Iterator[int]:
+    """Ports, from blocks that no other process of tests on this machine uses."""
+    blocks = list(range(_FIRST, _LAST, _BLOCK))
+    random.Random(os.getpid()).shuffle(blocks)
+    for block in itertools.cycle(blocks):
+        # Whoever has bound this abstract address owns the block; the system frees it with the
+        # process. It is closed when the block is used up: by then its first tests are over.
+        with socket.socket(socket.AF_UNIX) as claim, suppress(OSError):
+            claim.bind(f"\0recodex-monitor-tests-{block}")
+            yield from range(block, block + _BLOCK)
+
+
+_PORTS = _claimed_ports()
 
 
 def _is_free(port: int) -> bool:
@@ -49,7 +64,15 @@ def _is_free(port: int) -> bool:
 
 
 class Monitor:
-    """A monitor's process, with a configuration and a log in a folder of its own."""
+    """A monitor's process, with its configuration and log in a folder.
+
+    Attributes:
+        before: a command that runs the monitor's command, if there is one.
+        pidfile: twistd's option.
+    """
+
+    before: tuple[str, ...] = ()
+    pidfile = "--pidfile="
 
     def __init__(self, folder: str, way: str = "command", **settings: object) -> None:
         self.folder = Path(folder)
@@ -79,22 +102,31 @@ class Monitor:
                 raise AssertionError(f"the monitor did not start: {self.logged()}")
             time.sleep(0.02)
 
-    def launch(self) -> "subprocess.Popen[str]":
-        """Start it, whatever comes of it."""
-        # What a monitor before this one has logged must not look like this one's.
+    def launch(self, errors: int | None = None) -> "subprocess.Popen[str]":
+        """Start it, without waiting for the result; ``errors`` is its standard error, if given."""
+        # The log of an earlier process must not be taken for this one's.
         self.log.unlink(missing_ok=True)
+        command = [part.replace("{config}", str(self.config)) for part in WAYS[self._way]]
         return subprocess.Popen(
-            [part.replace("{config}", str(self.config)) for part in WAYS[self._way]],
+            [*self.before, *[self.pidfile if part == "--pidfile=" else part for part in command]],
             cwd=self.folder,
             env={**os.environ, "RECODEX_MONITOR_CONFIG": str(self.config)},
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.PIPE if errors is None else errors,
             text=True,
         )
 
     def logged(self) -> str:
         """The log so far."""
         return self.log.read_text() if self.log.exists() else ""
+
+    def require_logged(self, text: str) -> None:
+        """Require that the log has this text, or gets it: a thread of the monitor writes it."""
+        deadline = time.monotonic() + 15
+        while text not in self.logged():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not logged: {text!r}; but: {self.logged()}")
+            time.sleep(0.02)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it by a signal; returns its exit code."""
@@ -110,7 +142,7 @@ class Monitor:
 
 @contextmanager
 def running_monitor(way: str = "command", **settings: object) -> Iterator[Monitor]:
-    """A monitor that runs meanwhile."""
+    """A monitor that runs during the block."""
     with tempfile.TemporaryDirectory() as folder:
         monitor = Monitor(folder, way, **settings)
         try:
@@ -133,7 +165,7 @@ class Broker:
         self._socket.connect(address)
 
     def send(self, *frames: bytes) -> None:
-        """Send a message, as soon as the monitor is connected and takes it."""
+        """Send a message, as soon as the monitor is connected and accepts it."""
         deadline = time.monotonic() + 10
         while True:
             try:
@@ -150,14 +182,14 @@ class Broker:
             self.send(*message)
 
     def close(self) -> None:
-        """Go, once the monitor's socket has taken what was sent."""
+        """Disconnect, once the monitor's socket has received everything that was sent."""
         self._socket.close()
         self._context.term()
 
 
 @contextmanager
 def connected_broker(monitor: Monitor) -> Iterator[Broker]:
-    """A broker that is connected meanwhile."""
+    """A broker that is connected during the block."""
     broker = Broker(monitor.broker)
     try:
         yield broker

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.integration.support import Broker, Monitor
 
 CAPTURES = sorted((Path(__file__).parent / "captures").glob("*.jsonl"))
-TOGETHER = 4  # captures at a time, each with a monitor of its own
+TOGETHER = 4  # captures at a time, each with its own monitor
 
 
 def decoded(recorded: Any) -> bytes:
@@ -24,7 +24,7 @@ def decoded(recorded: Any) -> bytes:
 
 
 class Client:
-    """A client of the capture, and what it must have got by now."""
+    """A client of the capture, and what it has to have by now."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -39,7 +39,7 @@ class Client:
         self.reading = asyncio.create_task(self.read())
 
     async def read(self) -> None:
-        """Take texts until the end."""
+        """Read texts until the end."""
         try:
             async for text in self.socket:
                 self.texts.append(str(text))
@@ -49,7 +49,7 @@ class Client:
         self.end = (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else (1006, "")
 
     async def settle(self) -> None:
-        """Wait until it has got what is due."""
+        """Wait until it has what is due."""
         for _ in range(1000):
             if len(self.texts) >= len(self.due) and (self.end or not self.due_end):
                 return
@@ -60,11 +60,13 @@ class Player:
     """Plays one capture into one monitor.
 
     Attributes:
-        remembered: what was saved when the monitor was stopped, and the recorded one had forgotten.
+        urls: where each client of the recording follows: there is one for each.
+        remembered: texts that this monitor keeps over its stop, and the recorded one lost.
     """
 
     def __init__(self, monitor: Monitor, *, has_history: bool = False) -> None:
         self.monitor = monitor
+        self.urls = [monitor.url]
         self.has_history = has_history
         self.remembered: list[str] = []
         self.clients: dict[str, Client] = {}
@@ -79,29 +81,33 @@ class Player:
                 if handle is not None:
                     await handle(record)
             await self.settle()
-            await asyncio.sleep(0.3)  # for what should not come
+            await asyncio.sleep(0.3)  # for anything that must not come
             return [name for name, one in self.clients.items() if not self.as_recorded(one)]
         finally:
             await self.close()
 
     @staticmethod
     def as_recorded(client: Client) -> bool:
-        """Whether it got what it should."""
+        """Whether it got exactly what was recorded."""
         return (client.texts, client.end) == (client.due, client.due_end)
 
     async def settle(self) -> None:
-        """Wait until every client has got what is due."""
+        """Wait until every client has what is due."""
         await asyncio.gather(*(client.settle() for client in self.clients.values()))
 
     async def close(self) -> None:
-        """End all of it."""
+        """Stop everything."""
         for client in self.clients.values():
             client.reading.cancel()
             await client.socket.close()
         for broker in self.brokers.values():
             await asyncio.to_thread(broker.close)
+        await asyncio.to_thread(self.stop_monitor)
+
+    def stop_monitor(self) -> None:
+        """Stop the monitor, if it was started."""
         if hasattr(self.monitor, "process"):
-            await asyncio.to_thread(self.monitor.stop)
+            self.monitor.stop()
 
     async def on_monitor(self, record: dict[str, Any]) -> None:
         """Start or stop the monitor."""
@@ -133,20 +139,23 @@ class Player:
         await asyncio.to_thread(broker.send, *map(decoded, record["frames"]))
 
     async def on_ws(self, record: dict[str, Any]) -> None:
-        """Open a client, or note what it must get."""
+        """Open a client, or note what it has to get."""
         if record["event"] == "open":
             await self.settle()
-            client = self.clients[record["client"]] = Client()
-            client.due += self.remembered
-            await client.follow(self.monitor.url, decoded(record["channel"]).decode())
-        elif record["event"] == "text":
-            self.clients[record["client"]].due.append(record["text"])
-        elif record["event"] == "close":
-            self.clients[record["client"]].due_end = (record["code"], record["reason"])
+            for url in self.urls:
+                client = self.clients[f"{record['client']} at {url}"] = Client()
+                client.due += self.remembered
+                await client.follow(url, decoded(record["channel"]).decode())
+            return
+        for client in (self.clients[f"{record['client']} at {url}"] for url in self.urls):
+            if record["event"] == "text":
+                client.due.append(record["text"])
+            elif record["event"] == "close":
+                client.due_end = (record["code"], record["reason"])
 
 
 class CaptureTests(SynchronousTestCase):
-    """Every capture, in every way of running a monitor."""
+    """Every capture, in every way to run a monitor."""
 
     def play_all(self, way: str, *, has_history: bool = False) -> None:
         """Play all captures and compare."""
@@ -155,7 +164,7 @@ class CaptureTests(SynchronousTestCase):
 
     async def differing(self, way: str, has_history: bool) -> dict[str, list[str]]:
         """The captures whose clients did not get what was recorded, and which clients."""
-        places = asyncio.Semaphore(TOGETHER)
+        running = asyncio.Semaphore(TOGETHER)
 
         async def play(capture: Path) -> tuple[str, list[str]]:
             records = [json.loads(line) for line in capture.read_text().splitlines()]
@@ -163,7 +172,7 @@ class CaptureTests(SynchronousTestCase):
             folder.mkdir(parents=True)
             history = {"history": {"file": str(folder.absolute() / "history.db")}}
             monitor = Monitor(str(folder.absolute()), way, **(history if has_history else {}))
-            async with places:
+            async with running:
                 return capture.stem, await Player(monitor, has_history=has_history).play(records)
 
         played = await asyncio.gather(*map(play, CAPTURES))
@@ -174,13 +183,13 @@ class CaptureTests(SynchronousTestCase):
         self.play_all("command")
 
     def test_history(self) -> None:
-        """So it does with a history, and after a restart its clients get what was before it."""
+        """It also does with a history file; after a restart clients get what came before it."""
         self.play_all("command", has_history=True)
 
     def test_twistd(self) -> None:
-        """``twistd recodex-monitor --config FILE`` does so too."""
+        """``twistd recodex-monitor --config FILE`` does, too."""
         self.play_all("twistd")
 
     def test_tac(self) -> None:
-        """``twistd -ny monitor.tac`` does so too."""
+        """``twistd -ny monitor.tac`` does, too."""
         self.play_all("tac")

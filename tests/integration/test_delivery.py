@@ -10,7 +10,7 @@ import websockets
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.support import Monitor, connected_broker, running_monitor
-from tests.support.clients import CLOSE, HANDSHAKE, TEXT, frame
+from tests.support.frames import CLOSE, HANDSHAKE, TEXT, frame
 
 
 async def follow(url: str, channel_id: str) -> tuple[list[str], int]:
@@ -68,25 +68,25 @@ class ManyClientsTests(SynchronousTestCase):
 
 
 class HostileBrokerTests(SynchronousTestCase):
-    """What the broker passes on unchecked never stops the monitor."""
+    """Whatever the broker sends, the monitor goes on."""
 
     def assert_serves(self, monitor: Monitor, broker: Any) -> None:
-        """A job that comes now reaches its client."""
+        """A new job reaches its client."""
         broker.send(b"good", b"FINISHED")
         texts, code = asyncio.run(follow(monitor.url, "good"))
         self.assertEqual((texts, code), (['{"command": "FINISHED"}'], 1000))
 
     def test_malformed_messages(self) -> None:
-        """One frame, the exit command, no id, bad UTF-8: dropped, told in the log, served on."""
+        """One frame, the exit command, no id, invalid UTF-8: dropped and logged."""
         with running_monitor() as monitor, connected_broker(monitor) as broker:
             broker.send_all([(b"alone",), (b"0", b"exit"), (b"", b"TASK"), (b"job", b"\xff\n")])
             self.assert_serves(monitor, broker)
-            self.assertIn("no command frame: [b'alone']", monitor.logged())
-            self.assertIn("a frame that is not UTF-8: [b'job', b'\\xff\\n']", monitor.logged())
-            self.assertIn("an empty channel id", monitor.logged())
+            monitor.require_logged("no command frame: [b'alone']")
+            monitor.require_logged("a frame that is not UTF-8: [b'job', b'\\xff\\n']")
+            monitor.require_logged("an empty channel id")
 
     def test_random_frames(self) -> None:
-        """100,000 messages of random frames, and the monitor serves on."""
+        """100,000 messages of random frames do not stop the monitor."""
         chance = random.Random(2)
         with running_monitor() as monitor, connected_broker(monitor) as broker:
             for _ in range(100_000):
@@ -103,7 +103,7 @@ class HostileBrokerTests(SynchronousTestCase):
             self.assertEqual(monitor.process.returncode, 0)
 
     def test_many_messages_in_order(self) -> None:
-        """Messages beyond what is read in one turn arrive all, in order."""
+        """More messages than are read at once all arrive, in order."""
         with running_monitor() as monitor:
             with connected_broker(monitor) as broker:
                 for number in range(5000):
@@ -114,10 +114,10 @@ class HostileBrokerTests(SynchronousTestCase):
 
 
 class SlowReaderTests(SynchronousTestCase):
-    """Readers that take their time."""
+    """Clients that read slowly."""
 
     def test_slow_reader_gets_every_byte_and_a_clean_end(self) -> None:
-        """Who reads slowly gets all of a long job, the close frame, and no reset."""
+        """A slow client gets all of a long job, the close frame, and no reset."""
         texts = [task(number) for number in range(20_000)]
         with running_monitor() as monitor:
             with connected_broker(monitor) as broker:

@@ -1,20 +1,24 @@
-"""Histories outlive the process, whatever ends it."""
+"""The history file outlives the process, whatever ends it."""
 
 import asyncio
 import contextlib
 import os
+import re
 import resource
 import signal
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import websockets
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.history.database import VERSION
+from tests.integration.status import get, printed
 from tests.integration.support import (
     WAYS,
     Broker,
@@ -25,15 +29,14 @@ from tests.integration.support import (
 )
 from tests.integration.test_delivery import task
 from tests.integration.test_running import made_monitor, outcome, run
-from tests.integration.test_status import get
 
 FINISHED = '{"command": "FINISHED"}'
 HISTORY = {"file": "history.db"}
-"""The section of a configuration; the file is in the monitor's own folder."""
+"""The section of the configuration; the file is in the monitor's own folder."""
 
 
 async def read(monitor: Monitor, channel_id: str, least: int, seconds: float = 20) -> list[str]:
-    """The texts that a client gets, until there are so many and no more for a moment."""
+    """The texts that a client gets, until there are ``least`` and then none for 0.2 s."""
     texts: list[str] = []
     async with websockets.connect(monitor.url, max_size=None, proxy=None) as client:
         await client.send(channel_id)
@@ -45,13 +48,13 @@ async def read(monitor: Monitor, channel_id: str, least: int, seconds: float = 2
 
 
 async def read_all(monitor: Monitor, channels: list[str], least: int) -> dict[str, list[str]]:
-    """The same of several channels at once."""
+    """The same for several channels at once."""
     texts = await asyncio.gather(*(read(monitor, one, least) for one in channels))
     return dict(zip(channels, texts, strict=True))
 
 
 async def read_until_killed(url: str, channel_id: str, texts: list[str]) -> None:
-    """Take what comes until the connection breaks."""
+    """Add what a client gets to ``texts`` until its connection breaks."""
     with contextlib.suppress(websockets.ConnectionClosed):
         async with websockets.connect(url, max_size=None, proxy=None) as client:
             await client.send(channel_id)
@@ -59,8 +62,17 @@ async def read_until_killed(url: str, channel_id: str, texts: list[str]) -> None
                 texts.append(str(await client.recv()))
 
 
+async def kill_once(monitor: Monitor, is_reached: Callable[[], bool]) -> None:
+    """Kill the monitor as soon as a condition holds, or after 20 s."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(20):
+            while not is_reached():
+                await asyncio.sleep(0.01)
+    monitor.process.kill()
+
+
 class Flood:
-    """A broker that sends tasks to jobs by turns, as fast as they are taken, and never ends."""
+    """A broker that sends tasks to jobs in turn, as fast as they are read, until it is stopped."""
 
     def __init__(self, broker: Broker, jobs: list[str]) -> None:
         self.stopped = False
@@ -77,23 +89,23 @@ class Flood:
             number += 1
 
     def stop(self) -> None:
-        """End it; the monitor must be there to take what it is about to send."""
+        """Stop it; a monitor must be running, to read what it is about to send."""
         self.stopped = True
         self._thread.join()
 
 
 class KilledTests(SynchronousTestCase):
-    """The process is killed."""
+    """The process ends, killed or stopped."""
 
     def test_in_a_flood(self) -> None:
-        """Whatever a client has seen before a kill is there after it, from the beginning."""
+        """Whatever a client got before a kill, every client gets after it, from the beginning."""
         jobs = [f"job-{number}" for number in range(20)]
         seen: dict[str, list[str]] = {job: [] for job in jobs}
 
         async def kill_while_they_read(monitor: Monitor) -> None:
             reading = [read_until_killed(monitor.url, job, seen[job]) for job in jobs]
-            asyncio.get_running_loop().call_later(1.5, monitor.process.kill)
-            await asyncio.gather(*reading)
+            killing = kill_once(monitor, lambda: min(map(len, seen.values())) > 500)
+            await asyncio.gather(killing, *reading)
 
         with (
             running_monitor(history=HISTORY) as monitor,
@@ -105,7 +117,6 @@ class KilledTests(SynchronousTestCase):
                     seen[job].clear()
                 asyncio.run(kill_while_they_read(monitor))
                 self.assertEqual(monitor.stop(), -signal.SIGKILL)
-                self.assertGreater(min(map(len, seen.values())), 100)
                 monitor.start()
             flood.stop()
             after = asyncio.run(read_all(monitor, jobs, max(map(len, seen.values()))))
@@ -114,7 +125,7 @@ class KilledTests(SynchronousTestCase):
             self.assertEqual(after[job][:100], [task(number) for number in range(100)])
 
     def test_all_ways(self) -> None:
-        """In all ways to run it, running and ended jobs outlive a kill, and a stop."""
+        """However the monitor is run, running and ended jobs outlive a kill and a stop."""
         for way in WAYS:
             for number in (signal.SIGKILL, signal.SIGTERM):
                 with running_monitor(way, history=HISTORY) as monitor:
@@ -131,7 +142,7 @@ class KilledTests(SynchronousTestCase):
                 self.assertEqual(texts, expected, (way, number))
 
     def test_sync(self) -> None:
-        """The same holds where every turn waits for the disk."""
+        """Jobs outlive a kill also if every turn waits for the disk."""
         with running_monitor(history={"file": "history.db", "sync": True}) as monitor:
             with connected_broker(monitor) as broker:
                 for number in range(50):
@@ -141,33 +152,76 @@ class KilledTests(SynchronousTestCase):
             monitor.start()
             self.assertEqual(asyncio.run(read(monitor, "job", 50)), before)
 
-    def test_retention_goes_on(self) -> None:
-        """What remains of an ended channel's time is what remained, less the time between."""
-        with running_monitor(history=HISTORY, channels={"retention": 3}) as monitor:
+    def test_retention_continues(self) -> None:
+        """The retention of an ended channel continues while the monitor is down."""
+        with running_monitor(history=HISTORY, channels={"retention": 2}) as monitor:
             with connected_broker(monitor) as broker:
+                broker.send(b"job", b"STARTED")
                 broker.send(b"job", b"FINISHED")
-                self.assertEqual(asyncio.run(read(monitor, "job", 1)), [FINISHED])
+                self.assertEqual(len(asyncio.run(read(monitor, "job", 2))), 2)
             ended = time.monotonic()
             monitor.stop(signal.SIGKILL)
             monitor.start()
-            if time.monotonic() < ended + 2:
-                self.assertEqual(asyncio.run(read(monitor, "job", 1)), [FINISHED])
-            time.sleep(max(0, ended + 4.5 - time.monotonic()))
-            self.assertEqual(asyncio.run(read(monitor, "job", 1, 0.5)), [])
+            last = ended
+            # Once the channel is no longer kept, its end alone is remembered.
+            while asyncio.run(read(monitor, "job", 2, 0.3)) != [FINISHED]:
+                last = time.monotonic()
+                self.assertLess(last, ended + 6, "the channel is still there")
+            if last == ended:
+                self.assertGreater(time.monotonic(), ended + 1.9, "the channel is gone too early")
 
 
-class TroubleTests(SynchronousTestCase):
-    """The file cannot be written."""
+class RememberedTests(SynchronousTestCase):
+    """What became of a job is known when it is kept no longer."""
+
+    def test_status(self) -> None:
+        """The status of such a job says how it ended, after a kill and a stop as before them."""
+        (port,) = free_ports(1)
+        status, channels = ["127.0.0.1", port], {"retention": 1}
+        with running_monitor(history=HISTORY, status_uri=status, channels=channels) as monitor:
+            with connected_broker(monitor) as broker:
+                broker.send(b"job", b"STARTED")
+                broker.send(b"job", b"FAILED")
+                broker.send(b"job", b"FINISHED")
+                self.assertEqual(len(asyncio.run(read(monitor, "job", 3))), 3)
+            before = self.remembered(port)
+            expected = ("forgotten", "failed", "finished", 3, 1)
+            keys = ("state", "outcome", "end", "messages", "followed")
+            self.assertEqual(tuple(before[key] for key in keys), expected)
+            # The tombstone is written within a second.
+            time.sleep(2)
+            for number in (signal.SIGKILL, signal.SIGTERM):
+                monitor.stop(number)
+                monitor.start()
+                after = self.remembered(port)
+                self.assertEqual(tuple(after[key] for key in keys), expected)
+                for key in ("ended_at", "forgotten_at"):
+                    self.assertApproximates(after[key], before[key], 1.5)
+            self.assertIn("(failed) after 3 messages and 1 follower", printed(monitor, "job"))
+
+    def remembered(self, port: int) -> dict[str, Any]:
+        """What is told of the job once it is kept no longer."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            _, told = get(port, "/api/channels/job")
+            if not told["known"]:
+                break
+            time.sleep(0.1)
+        return dict(told)
+
+
+class FullDiskTests(SynchronousTestCase):
+    """The file cannot be written for a while."""
 
     def wait_for(self, monitor: Monitor, text: str) -> None:
-        """Wait until the log says something."""
+        """Wait until the log has a text."""
         deadline = time.monotonic() + 15
         while text not in monitor.logged() and time.monotonic() < deadline:
             time.sleep(0.05)
-        self.assertIn(text, monitor.logged())
+        monitor.require_logged(text)
 
-    def test_no_room_for_a_while(self) -> None:
-        """Clients are served on, the monitor is not ready, and when there is room all is saved."""
+    def test_full_disk(self) -> None:
+        """Clients are served, ``/readyz`` says what is wrong, and later all is saved."""
         (port,) = free_ports(1)
         status = ["127.0.0.1", port]
         with (
@@ -197,17 +251,18 @@ class TroubleTests(SynchronousTestCase):
 
 
 class CannotStartTests(SynchronousTestCase):
-    """The file cannot be used."""
+    """The file cannot be used at all."""
 
     def assert_refused(self, monitor: Monitor, text: str) -> None:
-        """The monitor does not start, ``check`` finds why, and the file stays as it is."""
+        """The monitor does not start, ``check`` says why, and the file stays as it is."""
         file = monitor.folder / "history.db"
         before = file.read_bytes() if file.exists() else None
         code, errors = outcome(monitor)
         self.assertEqual(code, 1, errors)
-        self.assertIn(f"cannot start: history.file: {text}", errors)
+        where = rf"cannot start: {re.escape(str(monitor.config))}:\d+: history.file: "
+        self.assertRegex(errors, where + re.escape(text))
         self.assertNotIn("Traceback", errors)
-        self.assertIn(text, monitor.logged())
+        monitor.require_logged(text)
         checked = run("check", "-c", str(monitor.config))
         self.assertEqual(checked.returncode, 1)
         self.assertEqual(checked.stdout, "")
@@ -216,7 +271,7 @@ class CannotStartTests(SynchronousTestCase):
         self.assertEqual(file.read_bytes() if file.exists() else None, before)
 
     def configured(self, monitor: Monitor, file: Path) -> None:
-        """Let a monitor have this file, and ports that are taken, so that it must not open any."""
+        """Configure a monitor with this history file."""
         address, port = monitor.address
         broker = int(monitor.broker.rpartition(":")[2])
         monitor.configure(
@@ -227,7 +282,7 @@ class CannotStartTests(SynchronousTestCase):
         )
 
     def test_all_ways(self) -> None:
-        """A file that is no history is refused in all ways to run a monitor."""
+        """However the monitor is run, a file that is no history is refused."""
         for way in WAYS:
             with made_monitor(way) as monitor:
                 file = monitor.folder / "history.db"
@@ -236,7 +291,7 @@ class CannotStartTests(SynchronousTestCase):
                 self.assert_refused(monitor, f"{file} is not a history of the monitor")
 
     def test_kinds_of_files(self) -> None:
-        """Files of newer versions, damaged ones and those in no folder are told apart."""
+        """Newer versions, damaged files and missing folders each have an error of their own."""
         with made_monitor() as monitor:
             file = monitor.folder / "history.db"
             self.configured(monitor, file)
@@ -256,7 +311,7 @@ class CannotStartTests(SynchronousTestCase):
             self.assert_refused(monitor, "cannot write ")
 
     def test_in_use(self) -> None:
-        """Two monitors cannot have one file; to ``check`` it is fine that one has it."""
+        """Two monitors cannot use one file; ``check`` only mentions that one uses it."""
         with running_monitor(history=HISTORY) as first, made_monitor() as second:
             file = first.folder / "history.db"
             self.configured(second, file)
@@ -274,7 +329,7 @@ class CannotStartTests(SynchronousTestCase):
             second.stop()
 
     def test_check_makes_no_file(self) -> None:
-        """``check`` as root leaves nothing behind that a monitor of another user could not open."""
+        """``check`` leaves no file behind: one made by root could not be opened by the monitor."""
         with made_monitor() as monitor:
             self.configured(monitor, monitor.folder / "history.db")
             before = set(os.listdir(monitor.folder))

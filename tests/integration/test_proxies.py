@@ -1,4 +1,4 @@
-"""The shipped samples of proxies, each under the real proxy."""
+"""The shipped samples for proxies, each run by the real proxy."""
 
 import asyncio
 import statistics
@@ -10,24 +10,16 @@ from typing import Any
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from websockets.exceptions import InvalidStatus
 
-from tests.integration.proxies import (
-    IDLE,
-    Apache,
-    Caddy,
-    Follower,
-    Nginx,
-    NotOk,
-    Proxy,
-    lines,
-    socket_through,
-)
+from tests.integration.proxies import IDLE, Apache, Caddy, Nginx, Proxy
+from tests.integration.proxy_clients import Follower, NotOk, lines, socket_through
 from tests.integration.support import Broker, Monitor, connected_broker, running_monitor
+from tests.support.alone import alone
 
 CROWD = 1000
 
 
 class Job:
-    """A job that is played to a monitor."""
+    """A job that is sent to a monitor."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -55,24 +47,24 @@ async def until(condition: Any) -> None:
 
 
 class NginxTests(SynchronousTestCase):
-    """install/proxy/nginx.conf; the classes below hold the others to the same.
+    """install/proxy/nginx.conf; the classes below run the same tests with the others.
 
     Attributes:
         kind: the proxy.
-        cut_by_reload: whether a reload ends the connections that are there.
+        cut_by_reload: whether a reload ends open connections.
     """
 
     kind: type[Proxy] = Nginx
     cut_by_reload = True  # by worker_shutdown_timeout, which is a second here
 
     def setUp(self) -> None:
-        """Nothing can be tested where the proxy is not installed."""
+        """Skip the tests where the proxy is not installed."""
         if why := self.kind.missing():
             raise SkipTest(why)
 
     @contextmanager
     def proxied(self, idle: int = IDLE, **limits: Any) -> Iterator[tuple[Proxy, Monitor, Job]]:
-        """A proxy, the monitor behind it, and a job, all of which run meanwhile."""
+        """A proxy, the monitor behind it, and a job, all running during the block."""
         with running_monitor(limits=limits) as monitor, connected_broker(monitor) as broker:
             proxy = self.kind(self.mktemp(), monitor, idle)
             try:
@@ -102,7 +94,7 @@ class NginxTests(SynchronousTestCase):
             self.assertEqual((follower.got, follower.end), (job.sent, "finished"))
 
     def test_silence(self) -> None:
-        """Pings and comments keep connections alive for longer than the proxy bears silence."""
+        """Pings and comments keep connections open for longer than the proxy's idle timeout."""
         limits = {"ping_interval": 1, "event_comment": 1, "heartbeat": 3600}
         with self.proxied(idle=4, **limits) as (proxy, _, job):
             socket, events = asyncio.run(self._silence(proxy, job, 5.5))
@@ -120,7 +112,7 @@ class NginxTests(SynchronousTestCase):
         return socket, events
 
     def test_cut(self) -> None:
-        """Who is cut by a proxy since nobody says anything resumes, and loses nothing."""
+        """A client that the proxy cuts for silence resumes and loses nothing."""
         limits = {"ping_interval": 60, "event_comment": 60, "heartbeat": 60}
         with self.proxied(idle=1, **limits) as (proxy, _, job):
             socket, events = asyncio.run(self._silence(proxy, job, 2))
@@ -129,7 +121,7 @@ class NginxTests(SynchronousTestCase):
         self.assertEqual(was_cut, (proxy.cuts_silence, proxy.cuts_silence))
 
     def test_reload(self) -> None:
-        """Nobody loses a message by a reload in mid-job."""
+        """A reload in mid-job loses no message."""
         with self.proxied() as (proxy, _, job):
             followers = asyncio.run(self._reload(proxy, job))
         for follower in followers:
@@ -150,8 +142,9 @@ class NginxTests(SynchronousTestCase):
             job.finish()
         return followers
 
+    @alone
     def test_promptness(self) -> None:
-        """An event, and the answer to a long poll, come within 100 ms."""
+        """An event and the answer to a long poll arrive within 100 ms."""
         with self.proxied() as (proxy, _, job):
             delays = asyncio.run(self._delays(proxy, job))
         self.assertLess(max(map(statistics.median, delays)), 0.1, delays)
@@ -174,12 +167,12 @@ class NginxTests(SynchronousTestCase):
         ]
 
     def test_forged_address(self) -> None:
-        """Whatever address a client claims to have, it gets no more places than one address may."""
+        """A client that forges its address gets no more connections than one address may have."""
         proxies = ["127.0.0.1/32"]
         limits = self.proxied(max_connections_per_address=2, trusted_proxies=proxies)
         with limits as (proxy, monitor, _):
             asyncio.run(self._forge(proxy))
-            self.assertIn("127.0.0.2 follows", monitor.logged())
+            monitor.require_logged("127.0.0.2 follows")
             self.assertNotIn("10.0.0.", monitor.logged())
 
     async def _forge(self, proxy: Proxy) -> None:

@@ -1,4 +1,4 @@
-"""Both sides on Unix sockets instead of ports."""
+"""A monitor that listens on socket files instead of ports."""
 
 import asyncio
 import shutil
@@ -16,18 +16,19 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from recodex_monitor.network.addresses import bound_file
-from recodex_monitor.network.listener import PublicPort
+from recodex_monitor.network.listener import Listener
 from recodex_monitor.settings.endpoints import SocketFile
-from recodex_monitor.settings.schema import Limits
-from tests.integration.proxies import Follower, Nginx, NotOk, lines
+from recodex_monitor.settings.schema import LiveSettings
+from tests.integration.proxies import Nginx
+from tests.integration.proxy_clients import Follower, NotOk, lines
 from tests.integration.support import Broker, Monitor
 
 
 class SocketFileTests(SynchronousTestCase):
-    """A monitor that listens on two files."""
+    """A monitor with a socket file for clients and one for the broker."""
 
     def setUp(self) -> None:
-        """A monitor that is configured and not running."""
+        """Make a monitor that is not running yet."""
         self.folder = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
         self.monitor = Monitor(str(self.folder))
@@ -35,12 +36,12 @@ class SocketFileTests(SynchronousTestCase):
         self.addCleanup(self.stop)
 
     def stop(self) -> None:
-        """End the monitor, if it has been started."""
+        """Stop the monitor, if it was started."""
         if hasattr(self.monitor, "process"):
             self.monitor.stop()
 
     def start(self, **limits: object) -> None:
-        """Run the monitor."""
+        """Start the monitor on both files."""
         settings = yaml.safe_load(self.monitor.config.read_text())
         settings["websocket_uri"] = f"unix:{self.browsers}"
         settings["zeromq_uri"] = f"ipc:{self.broker}"
@@ -56,23 +57,23 @@ class SocketFileTests(SynchronousTestCase):
         broker.close()
 
     async def follow(self) -> list[str]:
-        """All messages of the job."""
+        """Get all messages of the job."""
         path = str(self.browsers)
         async with websockets.unix_connect(path, uri="ws://localhost/") as client:
             await client.send("job")
             return [str(text) async for text in client]
 
     def test_job(self) -> None:
-        """Messages come in by one file and go out by the other."""
+        """Messages are read from one file and delivered by the other."""
         self.start()
-        self.assertIn(f"on unix:{self.browsers} for browsers", self.monitor.logged())
-        self.assertIn(f"and ipc:{self.broker} for the broker", self.monitor.logged())
+        self.monitor.require_logged(f"on unix:{self.browsers} for browsers")
+        self.monitor.require_logged(f"and ipc:{self.broker} for the broker")
         self.play(b"STARTED", b"FINISHED")
         texts = asyncio.run(self.follow())
         self.assertEqual(texts, ['{"command": "STARTED"}', '{"command": "FINISHED"}'])
 
     def test_files(self) -> None:
-        """The files are for the owner and the group, and go when the monitor stops."""
+        """Owner and group may use the files, which are removed when the monitor stops."""
         self.start()
         for file in (self.browsers, self.broker):
             self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o660)
@@ -80,7 +81,7 @@ class SocketFileTests(SynchronousTestCase):
         self.assertFalse(self.browsers.exists() or self.broker.exists())
 
     def test_killed(self) -> None:
-        """What a monitor that was killed has left does not keep the next one from starting."""
+        """The files that a killed monitor leaves behind do not keep the next one from starting."""
         self.start()
         self.monitor.stop(signal.SIGKILL)
         self.assertTrue(self.browsers.exists() and self.broker.exists())
@@ -89,7 +90,7 @@ class SocketFileTests(SynchronousTestCase):
         self.assertEqual(asyncio.run(self.follow()), ['{"command": "FINISHED"}'])
 
     def test_second_monitor(self) -> None:
-        """A second monitor does not start, says why, and takes nothing from the first."""
+        """A second monitor does not start and says why; the first keeps its files."""
         self.start()
         second = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, second)
@@ -104,14 +105,14 @@ class SocketFileTests(SynchronousTestCase):
         self.assertEqual(asyncio.run(self.follow()), ['{"command": "FINISHED"}'])
 
     def test_stop_loses_nothing(self) -> None:
-        """What the broker has sent when the monitor stops still comes to its followers."""
+        """What the broker has sent when the monitor stops is still delivered."""
         self.start()
         count = 2000
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(self.browsers))
             client.settimeout(10)
             client.sendall(b"GET /events/job HTTP/1.1\r\nHost: a\r\n\r\n")
-            # Who still waits to be accepted when the monitor stops is not a follower yet.
+            # A connection that is not accepted yet when the monitor stops would get nothing.
             data = client.recv(65536)
             broker = Broker(self.monitor.broker)
             for number in range(count):
@@ -122,8 +123,8 @@ class SocketFileTests(SynchronousTestCase):
         self.assertEqual(self.monitor.process.wait(10), 0)
         self.assertEqual(data.count(b'"TASK"'), count)
 
-    def test_stalled_reader(self) -> None:
-        """Who takes nothing any more, and answers no ping, is cut."""
+    def test_stalled_client(self) -> None:
+        """A client that reads nothing any more and answers no ping is disconnected."""
         self.start(ping_interval=1, ping_timeout=1)
         with socket.socket(socket.AF_UNIX) as stalled:
             stalled.connect(str(self.browsers))
@@ -135,15 +136,20 @@ class SocketFileTests(SynchronousTestCase):
             for _ in range(5):
                 self.play(*[b"x" * 60_000] * 20)
             deadline = time.monotonic() + 10
-            while "'job' has gone" not in self.monitor.logged() and time.monotonic() < deadline:
-                time.sleep(0.1)
-        self.assertIn("local of 'job' has gone: the connection was lost", self.monitor.logged())
+            while (
+                "no longer follows 'job'" not in self.monitor.logged()
+                and time.monotonic() < deadline
+            ):
+                time.sleep(0.02)
+        self.assertIn(
+            "local no longer follows 'job': the connection was lost", self.monitor.logged()
+        )
 
     def test_taken_over(self) -> None:
-        """A socket that systemd has opened for the file is listened on, and the file stays."""
+        """A socket that systemd opened for the file is used, and a stop leaves the file."""
         file = SocketFile(str(self.browsers), "unix")
         reactor = MemoryReactorClock()
-        public = PublicPort(file, Limits(), ServerFactory(), reactor, [bound_file(file)])
+        public = Listener(file, LiveSettings(), ServerFactory(), reactor, [bound_file(file)])
         public.startService()
         self.assertEqual((public.addresses, len(reactor.getReaders())), ([file], 1))
         stopped = public.stopService()
@@ -152,7 +158,7 @@ class SocketFileTests(SynchronousTestCase):
         self.assertTrue(self.browsers.exists())
 
     def test_nginx(self) -> None:
-        """The sample for nginx reaches it too, and clients are counted by their own addresses."""
+        """Nginx by our sample reaches it, and clients are counted by their own addresses."""
         if why := Nginx.missing():
             raise SkipTest(why)
         self.start(max_connections_per_address=2, trusted_proxies=[])
@@ -169,7 +175,7 @@ class SocketFileTests(SynchronousTestCase):
         self.assertEqual(asyncio.run(self.count(proxy, "127.0.0.2")), 2)
 
     async def count(self, proxy: Nginx, peer: str) -> int:
-        """How many event streams an address gets."""
+        """The number of event streams that an address gets."""
         streams = [lines(proxy, "/events/other", (), peer) for _ in range(4)]
         count = 0
         for stream in streams:

@@ -1,13 +1,12 @@
 """The shipped supervisor sample, under a real supervisord."""
 
-import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,10 +18,10 @@ SAMPLE = ROOT / "install" / "supervisor.conf"
 
 
 class SupervisorTests(SynchronousTestCase):
-    """supervisord starts and stops the monitor, and gives up one that cannot start."""
+    """Supervisord starts and stops the monitor, and gives up if it cannot start."""
 
     def setUp(self) -> None:
-        """A monitor's configuration in a folder of its own."""
+        """Make a monitor's configuration in a new folder."""
         if shutil.which("supervisord") is None:
             raise SkipTest("supervisord is not installed")
         folder = Path(self.mktemp())
@@ -30,54 +29,60 @@ class SupervisorTests(SynchronousTestCase):
         self.folder = folder.absolute()
         self.monitor = Monitor(str(self.folder))
 
-    def program(self) -> str:
-        """The sample with the paths of this test, and as whoever runs it."""
-        text = SAMPLE.read_text().replace("/usr/share/recodex-monitor/monitor.tac", "{tac}")
-        text = text.replace("{tac}", str(ROOT / "monitor.tac"))
+    def program(self, startsecs: int) -> str:
+        """The sample with the paths of this test, and run by the current user."""
+        installed = Path(sys.executable).with_name("recodex-monitor")
+        text = SAMPLE.read_text().replace("/usr/bin/recodex-monitor", str(installed))
         text = text.replace("/etc/recodex/monitor/config.yml", str(self.monitor.config))
         text = text.replace("/var/log/supervisor", str(self.folder))
+        text = text.replace("startsecs=10\n", f"startsecs={startsecs}\n")
         return re.sub(r"user=.*\n", f"directory={self.folder}\n", text)
 
     @contextmanager
-    def supervisord(self) -> Iterator["subprocess.Popen[bytes]"]:
-        """A supervisord that runs the sample meanwhile, in the foreground."""
+    def supervisord(self, startsecs: int = 10) -> Iterator["subprocess.Popen[bytes]"]:
+        """A supervisord that runs the sample during the block, in the foreground.
+
+        Args:
+            startsecs: seconds after which the monitor counts as started, 10 in the sample.
+        """
         config = self.folder / "supervisord.conf"
         config.write_text(
             f"[supervisord]\nnodaemon=true\nlogfile={self.folder}/supervisord.log\n"
-            f"pidfile={self.folder}/supervisord.pid\nloglevel=info\n" + self.program()
+            f"pidfile={self.folder}/supervisord.pid\nloglevel=info\n" + self.program(startsecs)
         )
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         command = ["supervisord", "-c", str(config)]
-        process = subprocess.Popen(
-            command, env={**os.environ, "PATH": path}, stdout=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             yield process
         finally:
             process.terminate()
             process.wait(20)
 
-    def wait_for(self, text: str) -> str:
-        """Wait until supervisord logs a text; returns its log."""
+    def logged(self) -> str:
+        """What supervisord has logged."""
         log = self.folder / "supervisord.log"
-        deadline = time.monotonic() + 30
-        while True:
-            logged = log.read_text() if log.exists() else ""
-            if text in logged or time.monotonic() > deadline:
-                self.assertIn(text, logged)
-                return logged
+        return log.read_text() if log.exists() else ""
+
+    def wait_for(self, text: str, log: Callable[[], str] | None = None) -> str:
+        """Wait until a log has a text; returns the log, supervisord's unless another is given."""
+        log = log or self.logged
+        deadline = time.monotonic() + 90
+        while text not in log() and time.monotonic() < deadline:
             time.sleep(0.05)
+        self.assertIn(text, log())
+        return log()
 
     def test_start_and_stop(self) -> None:
-        """The monitor runs, listens, and is stopped by SIGTERM within its time."""
-        with self.supervisord():
+        """The monitor runs, listens, and stops within the time that supervisord allows."""
+        with self.supervisord(startsecs=1):
             self.wait_for("entered RUNNING state")
+            self.wait_for("listens on", self.monitor.logged)
             socket.create_connection(self.monitor.address, 5).close()
         self.assertIn("stopped: recodex-monitor (", self.wait_for("stopped: recodex-monitor"))
-        self.assertIn("stopped", self.monitor.logged())
+        self.monitor.require_logged("stopped")
 
     def test_port_taken(self) -> None:
-        """A monitor whose port is taken ends as FATAL after the retries."""
+        """A monitor whose port is taken is FATAL after the retries."""
         with socket.create_server(self.monitor.address), self.supervisord():
             self.wait_for("entered FATAL state")
-        self.assertIn("Address already in use", self.monitor.logged())
+        self.monitor.require_logged("Address already in use")

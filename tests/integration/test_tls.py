@@ -1,6 +1,7 @@
-"""TLS as clients see it: OpenSSL's own, a WebSocket library, a browser."""
+"""TLS with real clients: OpenSSL's command, a WebSocket library, a browser."""
 
 import asyncio
+import contextlib
 import signal
 import socket
 import ssl
@@ -18,12 +19,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.integration.browser import chromium_missing, open_page, say, until
 from tests.integration.support import Monitor, connected_broker, running_monitor
 from tests.support.certificates import Authority
-from tests.support.clients import CLOSE, HANDSHAKE, TEXT, frame
+from tests.support.frames import CLOSE, HANDSHAKE, TEXT, frame
 
 
 @contextmanager
 def secure_monitor(**settings: Any) -> Iterator[tuple[Monitor, Authority]]:
-    """A monitor that speaks TLS meanwhile, and who has issued its certificate."""
+    """A monitor with TLS, during the block, and the authority of its certificate."""
     with tempfile.TemporaryDirectory() as folder:
         authority = Authority(Path(folder))
         with running_monitor(websocket_tls=authority.settings, **settings) as monitor:
@@ -31,7 +32,7 @@ def secure_monitor(**settings: Any) -> Iterator[tuple[Monitor, Authority]]:
 
 
 def asked(monitor: Monitor, authority: Authority, *options: str) -> str:
-    """What ``openssl s_client`` tells of a connection that verifies the server."""
+    """The output of ``openssl s_client`` for a connection that verifies the server."""
     command = ["openssl", "s_client", "-connect", "{}:{}".format(*monitor.address)]
     verify = ["-CAfile", str(authority.root), "-verify_return_error", "-servername", "localhost"]
     run = subprocess.run(
@@ -54,7 +55,7 @@ def shown(monitor: Monitor, authority: Authority) -> str:
 
 @contextmanager
 def connected(monitor: Monitor, authority: Authority, buffer: int = 0) -> Iterator[ssl.SSLSocket]:
-    """A connection meanwhile, with so large a buffer for what comes in."""
+    """A connection, during the block; ``buffer`` is the size of its receive buffer, if not 0."""
     with socket.socket() as plain:
         if buffer:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
@@ -65,10 +66,10 @@ def connected(monitor: Monitor, authority: Authority, buffer: int = 0) -> Iterat
 
 
 class HandshakeTests(SynchronousTestCase):
-    """Who can connect, and what they are shown."""
+    """Versions, certificates and clients that do not speak TLS."""
 
     def test_versions(self) -> None:
-        """TLS 1.2 and 1.3 are spoken, with the chain up to the root; 1.1 is not."""
+        """TLS 1.2 and 1.3 are accepted, with the chain up to the root; 1.1 is not."""
         with secure_monitor() as (monitor, authority):
             for version in ("1_2", "1_3"):
                 told = asked(monitor, authority, f"-tls{version}")
@@ -78,41 +79,40 @@ class HandshakeTests(SynchronousTestCase):
             self.assertIn("alert protocol version", old)
 
     def test_renegotiation(self) -> None:
-        """A client cannot make the server do the costly part again and again."""
+        """A client cannot renegotiate, which would cost the server much."""
         with secure_monitor() as (monitor, authority):
             told = asked(monitor, authority, "-tls1_2")
             self.assertIn("RENEGOTIATING", told)
             self.assertIn("no renegotiation", told)
 
     def test_chain_in_another_file(self) -> None:
-        """The chain may stand in a file of its own."""
+        """The chain may be in a file of its own."""
         with tempfile.TemporaryDirectory() as folder:
             authority = Authority(Path(folder))
             with running_monitor(websocket_tls=authority.split()) as monitor:
                 self.assertIn("Verify return code: 0 (ok)", asked(monitor, authority))
 
     def test_who_does_not_speak_it(self) -> None:
-        """Plain HTTP ends at once, silence with handshake_timeout; nothing is logged of either."""
+        """Plain HTTP is told so at once, silence is cut off after handshake_timeout."""
         with secure_monitor(limits={"handshake_timeout": 1}) as (monitor, authority):
-            before = monitor.logged()
-            for data in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b""):
+            for data, text in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"https://"), (b"", b""):
                 with socket.create_connection(monitor.address, timeout=10) as client:
                     client.sendall(data)
-                    self.read_to_the_end(client)
-            self.assertEqual(monitor.logged(), before)
+                    self.assertIn(text, self.read_to_the_end(client))
+            until(lambda: "plain HTTP on the TLS port" in monitor.logged())
             self.assertEqual(shown(monitor, authority), authority.issued)
 
     @staticmethod
-    def read_to_the_end(client: socket.socket) -> None:
-        """Read until the connection ends in whatever way."""
-        try:
-            while client.recv(100):
-                pass
-        except ConnectionResetError:
-            pass
+    def read_to_the_end(client: socket.socket) -> bytes:
+        """What comes until the connection ends, cleanly or not."""
+        read = b""
+        with contextlib.suppress(ConnectionResetError):
+            while part := client.recv(1000):
+                read += part
+        return read
 
     def test_mistake(self) -> None:
-        """A monitor whose certificate cannot be used does not start, and says why in one line."""
+        """A monitor with an unusable certificate does not start, and says why in one line."""
         with tempfile.TemporaryDirectory() as folder:
             authority = Authority(Path(folder))
             key = str(Path(folder) / "none.pem")
@@ -123,10 +123,10 @@ class HandshakeTests(SynchronousTestCase):
 
 
 class FollowerTests(SynchronousTestCase):
-    """Messages reach clients as without TLS."""
+    """Messages, over TLS."""
 
     def test_renewal(self) -> None:
-        """SIGHUP brings the renewed certificate, a bad one changes nothing, and nobody is cut."""
+        """SIGHUP loads the renewed certificate, but no bad one; clients stay connected."""
         with secure_monitor() as (monitor, authority), connected_broker(monitor) as broker:
             texts = asyncio.run(self._renew(monitor, authority, broker))
         self.assertEqual(
@@ -146,21 +146,21 @@ class FollowerTests(SynchronousTestCase):
 
     def _reload(self, monitor: Monitor, authority: Authority) -> None:
         authority.issue()
-        self._signal(monitor, "took the certificate")
+        self._signal(monitor, "uses the certificate")
         self.assertEqual(shown(monitor, authority), authority.issued)
         good = authority.issued
         authority.issue()
         authority.replace("key.pem", b"nothing")
-        self._signal(monitor, "goes on with the old settings: websocket_tls.key: ")
+        self._signal(monitor, "websocket_tls.key: ", "keeping the old settings: ")
         self.assertEqual(shown(monitor, authority), good)
 
     @staticmethod
-    def _signal(monitor: Monitor, text: str) -> None:
+    def _signal(monitor: Monitor, *texts: str) -> None:
         monitor.process.send_signal(signal.SIGHUP)
-        until(lambda: text in monitor.logged())
+        until(lambda: all(text in monitor.logged() for text in texts))
 
     def test_slow_reader(self) -> None:
-        """Who reads slowly gets all of a long job, the close frame, and TLS's own end."""
+        """A slow client gets all of a long job, the close frame, and the end of TLS."""
         count = 10_000
         with secure_monitor() as (monitor, authority), connected_broker(monitor) as broker:
             for number in range(count):
@@ -177,7 +177,7 @@ class FollowerTests(SynchronousTestCase):
         self.assertEqual(data.count(b'"TASK"'), count)
 
     def test_stalled_reader(self) -> None:
-        """Who takes nothing of what is due is cut after stall_timeout."""
+        """A client that takes nothing of what is due is cut off after stall_timeout."""
         limits = {"stall_timeout": 1}
         with (
             secure_monitor(limits=limits) as (monitor, authority),
@@ -187,10 +187,10 @@ class FollowerTests(SynchronousTestCase):
             stalled.sendall(HANDSHAKE + frame(TEXT, b"job"))
             for number in range(10_000):
                 broker.send(b"job", b"TASK", str(number).encode(), b"COMPLETED")
-            until(lambda: "has gone: the connection was lost" in monitor.logged())
+            until(lambda: "no longer follows 'job': the connection was lost" in monitor.logged())
 
     def test_stop(self) -> None:
-        """When the monitor stops, its clients are told to come again."""
+        """When the monitor stops, its clients are told to connect again."""
         with secure_monitor() as (monitor, authority), connected(monitor, authority) as client:
             client.sendall(HANDSHAKE + frame(TEXT, b"job"))
             until(lambda: "follows 'job'" in monitor.logged())
@@ -204,12 +204,12 @@ class FollowerTests(SynchronousTestCase):
 
 
 class BrowserTests(SynchronousTestCase):
-    """A page that comes by https."""
+    """A page over https."""
 
     skip = chromium_missing()
 
     def test_watch(self) -> None:
-        """It follows its job by wss."""
+        """The page follows its job over wss."""
         with (
             secure_monitor() as (monitor, _),
             connected_broker(monitor) as broker,
@@ -219,6 +219,6 @@ class BrowserTests(SynchronousTestCase):
             page.on("websocket", lambda opened: sockets.append(opened.url))
             page.goto(f"https://127.0.0.1:{monitor.address[1]}/watch/job")
             say(broker, "job", "STARTED", "FINISHED")
-            page.get_by_text("Finished").first.wait_for()
+            page.get_by_role("heading", name="Evaluation over").wait_for()
         self.assertEqual(len(sockets), 1)
         self.assertTrue(sockets[0].startswith("wss://"))

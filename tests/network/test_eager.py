@@ -1,20 +1,22 @@
-"""Connections that write at once: what they rely on in Twisted."""
+"""Connections that send at once, and what they rely on in Twisted."""
 
 import socket
-from typing import Any
+from typing import Any, cast
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Protocol
 from twisted.internet.testing import MemoryReactor
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.network.eager import EagerServer
 
 MORE = b"x" * 10_000_000
-"""More than a socket takes."""
+"""More than a socket takes at once."""
 
 
 class Producer:
-    """Notes how often it was paused and resumed."""
+    """Records when it is paused and resumed."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -32,7 +34,7 @@ class Producer:
 
 
 class EagerTests(SynchronousTestCase):
-    """A connection over a pair of sockets, whose reactor does nothing by itself."""
+    """A connection over a pair of sockets, with a reactor in memory."""
 
     def setUp(self) -> None:
         """Connect."""
@@ -47,12 +49,12 @@ class EagerTests(SynchronousTestCase):
         ours.setblocking(False)
         self.producer = Producer()
 
-    def waits(self) -> bool:
-        """Whether the reactor was asked to tell when the socket takes more."""
+    def is_waiting(self) -> bool:
+        """Whether the reactor waits until the socket takes more."""
         return self.server in self.reactor.writers
 
-    def took(self) -> int:
-        """Let the peer take all that is there; returns how much that was."""
+    def read_all(self) -> int:
+        """Let the peer read everything; returns the number of bytes."""
         taken = 0
         while True:
             try:
@@ -61,25 +63,42 @@ class EagerTests(SynchronousTestCase):
                 return taken
 
     def test_at_once(self) -> None:
-        """What the socket takes is there without the reactor, and nobody is paused."""
+        """Data that the socket takes is sent without the reactor, and the producer goes on."""
         self.server.registerProducer(self.producer, True)
         self.server.write(b"head")
         self.server.writeSequence([b"er", b"ror"])
-        self.assertEqual(self.server.send(b"!"), 1)
+        self.server.send(b"!")
         self.assertEqual(self.peer.recv(100), b"header" + b"ror!")
-        self.assertFalse(self.waits())
+        self.assertFalse(self.is_waiting())
         self.assertEqual((self.producer.told, self.server.unsent()), ([], 0))
 
+    def test_last_words(self) -> None:
+        """A close discards what the peer has sent, so that no reset replaces the last data."""
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listening.close)
+        peer = socket.create_connection(listening.getsockname())
+        self.addCleanup(peer.close)
+        ours, _ = listening.accept()
+        ours.setblocking(False)
+        client, port = ("127.0.0.1", 1), cast("Any", None)
+        server = EagerServer(ours, Protocol(), client, port, 1, self.reactor)
+        peer.sendall(b"x" * 100_000)
+        server.write(b"no")
+        server.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(peer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0)
+        self.assertEqual(peer.recv(100), b"no")
+        self.assertEqual(peer.recv(100), b"")
+
     def test_rest_waits(self) -> None:
-        """What it does not take waits for the reactor, in order, and the producer with it."""
+        """Data that the socket does not take is sent later and in order; the producer is paused."""
         self.server.registerProducer(self.producer, True)
         self.server.write(MORE)
         self.server.write(b"end")
-        self.assertTrue(self.waits())
+        self.assertTrue(self.is_waiting())
         self.assertEqual(set(self.producer.told), {"pause"})
         taken = 0
         while taken < len(MORE) + 3:
-            taken += self.took()
+            taken += self.read_all()
             self.server.doWrite()
         self.assertEqual(taken, len(MORE) + 3)
         self.assertEqual(self.producer.told[-1], "resume")
@@ -87,13 +106,28 @@ class EagerTests(SynchronousTestCase):
         self.assertEqual(self.server.unsent(), 0)
 
     def test_producer_behind_what_waits(self) -> None:
-        """A producer that comes when something waits is paused until that is sent."""
+        """A producer that is registered while data is waiting is paused until that is sent."""
         self.server.write(MORE)
         self.server.registerProducer(self.producer, True)
         self.assertEqual(self.producer.told, ["pause"])
 
-    def test_taken_in_full(self) -> None:
-        """A socket that is full takes nothing more, and says so by an OSError."""
-        self.server.write(MORE)
-        self.assertRaises(BlockingIOError, self.server.send, b"more")
+    def test_unchecked_send(self) -> None:
+        """What ``send`` cannot pass on waits too, whether the socket takes a part or nothing."""
+        self.server.registerProducer(self.producer, True)
+        self.server.send(MORE)
+        self.assertTrue(self.is_waiting())
+        self.assertEqual(self.producer.told, ["pause"])
         self.assertGreater(self.server.unsent(), 1_000_000)
+        self.server.send(b"end")
+        taken = 0
+        while taken < len(MORE) + 3:
+            taken += self.read_all()
+            self.server.doWrite()
+        self.assertEqual(self.server.unsent(), 0)
+
+    def test_peer_has_gone(self) -> None:
+        """Writing to a peer that has gone raises nothing: the reactor will notice."""
+        self.peer.close()
+        self.server.send(b"data")
+        self.server.write(b"more")
+        self.assertTrue(self.is_waiting())

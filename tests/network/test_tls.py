@@ -1,4 +1,4 @@
-"""The certificate, what is wrong with one, and encrypted connections in memory."""
+"""The certificate, mistakes in it, and encrypted connections in memory."""
 
 import io
 import os
@@ -17,21 +17,14 @@ from recodex_monitor import cli
 from recodex_monitor.network.tls import LOOK, Certificate, SecureFactory, make_context
 from recodex_monitor.settings.schema import ConfigError, Tls
 from tests.support.certificates import Authority
-from tests.support.clients import (
-    HANDSHAKE,
-    TEXT,
-    Transport,
-    answer,
-    frame,
-    frames,
-    message,
-    request,
-    service,
-)
+from tests.support.clients import Transport, service
+from tests.support.frames import HANDSHAKE, TEXT, frame, frames
+from tests.support.http import answer, request
+from tests.support.messages import message
 
 
 class CertificateTests(SynchronousTestCase):
-    """Files, and what becomes of them."""
+    """The files of a certificate, and mistakes in them."""
 
     def setUp(self) -> None:
         """An authority that has issued a certificate."""
@@ -41,13 +34,13 @@ class CertificateTests(SynchronousTestCase):
         self.settings = Tls(**self.authority.settings)
 
     def problem(self, **changed: str | None) -> str:
-        """What is said of settings in which this was changed."""
+        """The error for settings with these changes."""
         with self.assertRaises(ConfigError) as raised:
             make_context(Tls(**{**self.authority.settings, **changed}))
         return str(raised.exception).replace(f"{self.folder}/", "")
 
     def test_mistakes(self) -> None:
-        """A file that is missing or unreadable, or has something else in it, is told by its key."""
+        """A file that is missing, or contains something else, is reported with its key."""
         (self.folder / "empty.pem").touch()
         empty, none = str(self.folder / "empty.pem"), str(self.folder / "none.pem")
         for key, what in (("certificate", "certificate"), ("key", "private key")):
@@ -68,7 +61,7 @@ class CertificateTests(SynchronousTestCase):
         )
 
     def test_key_of_another(self) -> None:
-        """A key that is not the certificate's is told with both files."""
+        """A key that does not fit the certificate is reported with both files."""
         other = self.folder / "other"
         other.mkdir()
         key = Authority(other).settings["key"]
@@ -77,7 +70,7 @@ class CertificateTests(SynchronousTestCase):
         )
 
     def test_passphrase(self) -> None:
-        """A key with a passphrase is a mistake; nobody is asked for it."""
+        """A key with a passphrase is an error; nobody is asked for the passphrase."""
         key = serialization.load_pem_private_key((self.folder / "key.pem").read_bytes(), None)
         locked = key.private_bytes(
             serialization.Encoding.PEM,
@@ -88,7 +81,7 @@ class CertificateTests(SynchronousTestCase):
         self.assertEqual(self.problem(), "websocket_tls.key: key.pem has a passphrase, remove it")
 
     def checked(self, settings: dict[str, str]) -> tuple[int, str]:
-        """What ``recodex-monitor check`` returns and prints for these."""
+        """The exit code and the output of ``recodex-monitor check`` for these settings."""
         config = self.folder / "config.yml"
         config.write_text(yaml.safe_dump({"websocket_tls": settings}))
         self.patch(sys, "argv", ["recodex-monitor", "check", "-c", str(config)])
@@ -102,7 +95,7 @@ class CertificateTests(SynchronousTestCase):
         self.assertEqual((code, "certificate: " in printed), (0, True))
         os.remove(self.folder / "key.pem")
         code, printed = self.checked(self.authority.settings)
-        self.assertEqual((code, printed.split(": ")[0]), (1, "websocket_tls.key"))
+        self.assertEqual((code, printed.split(": ")[1]), (1, "websocket_tls.key"))
 
 
 class RenewalTests(SynchronousTestCase):
@@ -115,11 +108,11 @@ class RenewalTests(SynchronousTestCase):
         self.authority = Authority(folder)
         self.clock = task.Clock()
         self.certificate = Certificate(Tls(**self.authority.settings), self.clock.seconds)
-        _, self.hub, self.front = service()
-        self.factory = SecureFactory(self.certificate, self.front, self.clock)
+        _, self.hub, self.public = service()
+        self.factory = SecureFactory(self.certificate, self.public, self.clock)
 
     def look(self, seconds: float) -> str:
-        """What a new client is shown after some time."""
+        """The certificate that a new client gets after some seconds."""
         self.clock.advance(seconds)
         self.certificate.look()
         client = Client(self.factory, self.authority)
@@ -133,7 +126,7 @@ class RenewalTests(SynchronousTestCase):
         self.assertEqual(self.look(1), self.authority.issued)
 
     def test_bad_files(self) -> None:
-        """Files that do not fit leave the old certificate, are told once, and may be mended."""
+        """Files that do not fit are logged once, and the old certificate stays in use meanwhile."""
         first, key = self.authority.issued, Path(self.authority.settings["key"]).read_bytes()
         self.authority.issue()
         second = Path(self.authority.settings["key"]).read_bytes()
@@ -147,7 +140,7 @@ class RenewalTests(SynchronousTestCase):
         self.assertEqual(self.look(LOOK), self.authority.issued)
 
     def test_who_is_connected_stays(self) -> None:
-        """A client that was there before the new certificate goes on."""
+        """A client that has connected before a renewal stays connected."""
         client = Client(self.factory, self.authority)
         client.send(HANDSHAKE + frame(TEXT, b"job"))
         self.authority.issue()
@@ -157,13 +150,13 @@ class RenewalTests(SynchronousTestCase):
 
 
 class Lines:
-    """A logger that keeps what it is told."""
+    """A logger that keeps errors."""
 
     def __init__(self, told: list[str]) -> None:
         self._told = told
 
     def info(self, text: str, **values: object) -> None:
-        """Keep nothing."""
+        """Ignore a line."""
 
     def error(self, text: str, **values: object) -> None:
         """Keep a line."""
@@ -198,7 +191,7 @@ class Client:
         self.transport.stream.clear()
 
     def certificate(self) -> str:
-        """What the server has shown, in PEM."""
+        """The certificate of the server, in PEM."""
         shown = self._tls.getpeercert(True)
         assert shown is not None
         return ssl.DER_cert_to_PEM_cert(shown)
@@ -221,16 +214,16 @@ class Client:
 
 
 class ConnectionTests(SynchronousTestCase):
-    """Whatever the public port speaks it also speaks with TLS."""
+    """The protocols of the public port, encrypted."""
 
     def setUp(self) -> None:
         """A server with a channel, and a client."""
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
         authority = Authority(folder)
-        self.clock, self.hub, self.front = service(max_connections=1)
+        self.clock, self.hub, self.public = service(max_connections=1)
         certificate = Certificate(Tls(**authority.settings), self.clock.seconds)
-        self.factory = SecureFactory(certificate, self.front, self.clock)
+        self.factory = SecureFactory(certificate, self.public, self.clock)
         self.client = Client(self.factory, authority)
         self.hub.publish([message("job", "STARTED")])
 
@@ -256,13 +249,13 @@ class ConnectionTests(SynchronousTestCase):
         self.assertFalse(self.client.transport.aborted)
 
     def test_http(self) -> None:
-        """A plain request is answered, with TLS's own end behind it."""
+        """A plain request is answered, and TLS is closed after the answer."""
         self.client.send(request("/channels/job"))
         self.assertEqual(answer(self.client.take()).status, 200)
         self.assertTrue(self.client.transport.disconnecting)
 
     def test_slow_reader(self) -> None:
-        """Who takes no more is sent no more, and goes on where it stopped."""
+        """A client that takes no more is sent no more, and later gets the rest."""
         self.follow()
         transport = self.client.transport
         transport.full = True
@@ -275,18 +268,18 @@ class ConnectionTests(SynchronousTestCase):
         self.assertEqual(len(self.received()), 2)
 
     def test_unsent(self) -> None:
-        """What the client is behind is what its socket tells."""
+        """Unsent bytes are those of the socket."""
         self.client.transport.unacknowledged = 1234
         self.assertEqual(self.client.server.unsent(), 1234)
 
     def test_no_room(self) -> None:
-        """A connection for which there is no room is closed before its handshake."""
+        """A connection beyond the limit is closed before its handshake."""
         self.assertIsNotNone(self.factory.buildProtocol(None))
-        self.front.reception.has_room = lambda: False  # type: ignore[method-assign]
+        self.public.connections.has_room = lambda: False  # type: ignore[method-assign]
         self.assertIsNone(self.factory.buildProtocol(None))
 
     def test_cut(self) -> None:
-        """A connection can be ended at once."""
+        """A connection can be cut off."""
         self.follow()
-        self.front.reception.abort_all()
+        self.public.connections.abort_all()
         self.assertTrue(self.client.transport.aborted)

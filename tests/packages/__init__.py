@@ -1,5 +1,5 @@
-"""The packages in dist/, installed into a Debian that its own systemd boots.
+"""Installs the packages in dist/ into a Debian that its own systemd boots, and tests them there.
 
-``python -m tests.packages`` plays it: it needs root, mmdebstrap and systemd-nspawn, and what
-``make deb`` and ``make rpm`` have made.
+Run it by ``python -m tests.packages``. It needs root, mmdebstrap, systemd-nspawn, and the packages
+that ``make deb`` and ``make rpm`` make.
 """

@@ -1,4 +1,4 @@
-"""Installations without our packages: by make, by setup.py, and by an RPM that setup.py makes."""
+"""Installs by make and by setup.py, and builds an RPM by setup.py."""
 
 import shutil
 import subprocess
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.packages.completions import try_completions
 from tests.packages.contents import CONFIG, Step, check_script, output
 
 TOP = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ def copy_tree(folder: Path) -> None:
 
 
 def quietly(*command: str, folder: Path | None = None) -> None:
-    """Run a command; only a failure's output is shown."""
+    """Run a command; its output is shown only if it fails."""
     done = subprocess.run(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -36,19 +37,31 @@ def quietly(*command: str, folder: Path | None = None) -> None:
 
 
 def check_kept(root: Path, *install: str, folder: Path) -> None:
-    """Install twice; what was edited meanwhile stays."""
+    """Install twice; an edit in between stays."""
     quietly(*install, folder=folder)
     for one in (CONFIG, *UNITS, "/usr/bin/recodex-monitor"):
         assert Path(f"{root}{one}").exists(), one
     config = Path(f"{root}{CONFIG}")
     assert config.read_bytes() == (TOP / "install/config.yml").read_bytes()
+    assert config.stat().st_mode & 0o777 == 0o600
     config.write_text("# edited\n")
+    config.chmod(0o640)
     quietly(*install, folder=folder)
+    assert config.stat().st_mode & 0o777 == 0o640
     assert config.read_text() == "# edited\n"
 
 
+def check_manuals(root: Path) -> None:
+    """There are man pages that can be found by their names, and completions for three shells."""
+    pages = [str(one) for one in root.glob("usr/share/man/man?/*")]
+    assert len(pages) == 2, pages
+    assert "recodex-monitor.yml - settings" in output("lexgrog", *pages)
+    output("bash", "-n", f"{root}/usr/share/bash-completion/completions/recodex-monitor")
+    try_completions(root / "usr/share")
+
+
 def steps(folder: Path) -> Iterator[Step]:
-    """Install into folders below this one."""
+    """The steps of installing into folders below this one."""
     tree = folder / "tree"
     copy_tree(tree)
 
@@ -56,6 +69,10 @@ def steps(folder: Path) -> Iterator[Step]:
         root = folder / "made"
         python = f"PYTHON={sys.executable}"
         check_kept(root, "make", "install", f"DESTDIR={root}", python, folder=tree)
+        check_manuals(root)
+        quietly("make", "uninstall", f"DESTDIR={root}", folder=tree)
+        left = [str(one.relative_to(root)) for one in root.rglob("*") if one.is_file()]
+        assert left == [CONFIG.lstrip("/")], left
 
     def make_elsewhere() -> None:
         where = [f"PREFIX={folder}/own", f"SYSCONFDIR={folder}/own/etc"]

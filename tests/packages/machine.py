@@ -12,7 +12,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def make_root(root: Path, packages: Iterable[str]) -> None:
-    """Install a small Debian of this machine's release, from where this machine has its own."""
+    """Install a small Debian of this machine's release, from this machine's package sources."""
     os_release = Path("/etc/os-release").read_text()
     release = re.search(r"^VERSION_CODENAME=(\w+)", os_release, re.MULTILINE)
     assert release is not None, os_release
@@ -26,7 +26,7 @@ def make_root(root: Path, packages: Iterable[str]) -> None:
 
 
 class Machine:
-    """Runs a root until it is stopped; has no network but its own loopback."""
+    """Runs a root until it is stopped; its only network is its own loopback."""
 
     def __init__(self, root: Path) -> None:
         """Boot.
@@ -54,7 +54,7 @@ class Machine:
 
     @staticmethod
     def _hierarchies() -> list[Path]:
-        """Where systemd keeps its cgroups: one place, or two where there are old ones too."""
+        """The folders of systemd's cgroups: one, or two where version 1 is mounted, too."""
         return [one for one in (_CGROUPS / "systemd", _CGROUPS / "unified") if one.exists()]
 
     def _wait_for_init(self) -> int:
@@ -92,7 +92,7 @@ class Machine:
         return done.stdout
 
     def visit(self, *command: str) -> "subprocess.Popen[str]":
-        """Start a program of this machine's that has the network of that one."""
+        """Start a program of the host inside the machine's network."""
         return subprocess.Popen(
             ["nsenter", "-t", str(self._init), "-n", *command],
             stdin=subprocess.PIPE,
@@ -110,12 +110,12 @@ class Machine:
             self._nspawn.wait()
         self._console.close()
         for one in self._cgroups:
-            # Folders of cgroups go from within, and have no files that could be removed.
+            # Remove the innermost first. The files in a cgroup cannot be removed.
             for folder, _, _ in os.walk(one, topdown=False):
                 os.rmdir(folder)
 
 
 def copy_in(root: Path, file: Path) -> str:
-    """Put a file into a root; returns its name there."""
+    """Copy a file into a root; returns its path there."""
     shutil.copy(file, root / "srv")
     return f"/srv/{file.name}"

@@ -1,4 +1,4 @@
-"""What stands for the original monitor: the same files, and a program on the same ports."""
+"""A stand-in for the original monitor: the same files, and a program on the same ports."""
 
 import shutil
 from pathlib import Path
@@ -47,9 +47,9 @@ FILES = {
 
 
 def install(machine: Machine) -> None:
-    """Put it where its setup.py does, and start it."""
+    """Install it where the original's setup.py does, and start it."""
     copy_in(machine.root, PROGRAM)
-    # Debian's own is too old for it.
+    # Debian's own version of websockets is too old.
     library = Path(websockets.__file__).parent
     shutil.copytree(library, machine.root / "srv/websockets", dirs_exist_ok=True)
     for name, text in FILES.items():

@@ -1,10 +1,14 @@
-"""Visits a monitor at the addresses of the shipped configuration, in whatever network it runs.
+"""Tests a monitor at the addresses of the shipped configuration, from inside its network.
 
-``play CAPTURE...`` plays captures; ``job`` is a job and its follower, half before a line on
-standard input and half after it; ``knock`` connects all the time until there is a line;
-``load`` is 100 jobs at a time and 300 followers, until there is a line and the jobs have ended, and
-``load refusing`` the same where connections may be refused meanwhile;
-``takeover`` is a job that the monitor's successor goes on with, until there is a line.
+Most commands run until a line comes on standard input:
+
+- ``play CAPTURE...`` plays captures.
+- ``job`` plays half a job with a client before the line, and the other half after it.
+- ``knock`` connects again and again.
+- ``broker`` is connected as the broker.
+- ``load`` plays 100 jobs at a time with 300 clients; with ``refusing``, the monitor may refuse
+  connections.
+- ``takeover`` plays a job during which another monitor takes over.
 """
 
 import asyncio
@@ -21,7 +25,7 @@ from pathlib import Path
 import websockets
 from websockets.sync.client import connect
 
-from tests.integration.load import Anew, Follower, Load, OverEvents, OverWebSocket, as_object
+from tests.integration.load import Follower, Load, OverEvents, OverWebSocket, WithoutIds, as_object
 from tests.integration.support import Broker
 from tests.integration.test_captures import Player
 
@@ -30,22 +34,22 @@ URL = "ws://127.0.0.1:4567/"
 BROKER = "tcp://127.0.0.1:7894"
 TASKS = 10
 TOGETHER = 100
-PAUSE = 1 / 400  # between two messages, so that the broker can keep those of a restart
+PAUSE = 1 / 300  # between two messages: the broker keeps those of a restart that takes 3 seconds
 
 
 class Running:
-    """A monitor that somebody else starts and stops."""
+    """A monitor that is started and stopped from outside."""
 
     address = ADDRESS
     url = URL
     broker = BROKER
 
     def start(self) -> None:
-        """It runs."""
+        """Do nothing: it runs."""
 
 
 def play(captures: list[str]) -> int:
-    """Play captures, each with channels of its own; returns how many differ."""
+    """Play captures, each with its own channels; returns how many differ."""
     differing = 0
     for number, capture in enumerate(captures):
         lines = Path(capture).read_text().replace("student_", f"s{number}_").splitlines()
@@ -58,7 +62,7 @@ def play(captures: list[str]) -> int:
 
 
 def job() -> int:
-    """Play a job, and follow it over whatever happens in its middle; tells if all came once."""
+    """Play and follow a job, also over what happens in its middle; returns 1 on a loss."""
     texts: list[str] = []
     channel = f"upgrade-{time.time()}"
     broker = Broker(BROKER)
@@ -81,7 +85,7 @@ def job() -> int:
 
 
 def _follow(channel: str, texts: list[str]) -> None:
-    """Follow until the job's end, again and again as a page does; each time all comes anew."""
+    """Follow to the job's end; connect again as a page does, and get everything again."""
     while True:
         with connect(URL, open_timeout=30, proxy=None) as client:
             client.send(channel)
@@ -102,8 +106,19 @@ def _wait_until(happened: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def broker() -> int:
+    """Stay connected as the broker, which has sent something."""
+    ended = _line()
+    connected = Broker(BROKER)
+    connected.send(f"visit-{time.time()}".encode(), b"STARTED")
+    print("connected", flush=True)
+    ended.wait()
+    connected.close()
+    return 0
+
+
 def knock() -> int:
-    """Connect every 10 ms; tells how often that was refused."""
+    """Connect every 10 ms; returns how often that was refused."""
     ended = _line()
     print("knocking", flush=True)
     count = refused = 0
@@ -118,7 +133,7 @@ def knock() -> int:
 
 
 def _line() -> threading.Event:
-    """What is set when a line has come on standard input."""
+    """An event that is set by a line on standard input."""
     come = threading.Event()
 
     def listen() -> None:
@@ -130,15 +145,15 @@ def _line() -> threading.Event:
 
 
 def load(*, refusing: bool) -> int:
-    """Play jobs all the time, each with a follower of every kind; returns how much went wrong.
+    """Play jobs all the time, each with a client of every kind; returns how much went wrong.
 
     Args:
-        refusing: whether it is right that connections are refused.
+        refusing: whether connections may be refused.
     """
     followers: list[Follower] = []
 
     def follow(channel: str) -> None:
-        for kind in (OverWebSocket, OverEvents, Anew):
+        for kind in (OverWebSocket, OverEvents, WithoutIds):
             follower = kind(Running(), channel)
             follower.start()
             followers.append(follower)
@@ -160,7 +175,7 @@ def load(*, refusing: bool) -> int:
 
 
 def _told(broker: Load, followers: list[Follower], seconds: float) -> int:
-    """Tell what came of a load; returns how much was lost."""
+    """Print the result of a load; returns how much was lost."""
     due = {name: [as_object(each) for each in sent] for name, sent in broker.sent.items()}
     sent = sum(map(len, due.values()))
     wrong = [one for one in followers if not one.ended or one.gaps or one.got != due[one.channel]]
@@ -178,7 +193,7 @@ def _told(broker: Load, followers: list[Follower], seconds: float) -> int:
 
 
 def takeover() -> int:
-    """Send a job to a monitor and its successor; tells if that has all from then on."""
+    """Send a job to a monitor and its successor; returns 1 if the successor lost anything."""
     channel = f"takeover-{time.time()}"
     sent: list[str] = []
     left: list[int] = []  # how many were sent when the first had gone
@@ -206,17 +221,17 @@ def takeover() -> int:
     tasks = [json.loads(text).get("task_id") for text in texts[:-1]]
     lost = len(sent) - len(tasks)
     print(f"{lost} of {len(sent)} messages lost, {left} sent to the first", file=sys.stderr)
-    # One more may be on its way before ZeroMQ has seen that it is gone.
+    # One more may be in transit before ZeroMQ notices that the first is gone.
     return int(not left or tasks != sent[lost:] or lost > left[0] + 1)
 
 
 def main(what: str, *rest: str) -> int:
-    """Do what is asked for; returns how much went wrong."""
+    """Run a command; returns how much went wrong."""
     if what == "play":
         return play(list(rest))
     if what == "load":
         return load(refusing="refusing" in rest)
-    return {"job": job, "knock": knock, "takeover": takeover}[what]()
+    return {"job": job, "broker": broker, "knock": knock, "takeover": takeover}[what]()
 
 
 if __name__ == "__main__":

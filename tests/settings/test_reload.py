@@ -1,9 +1,11 @@
-"""Settings that are read again."""
+"""Settings that are read again while the monitor runs."""
 
+from collections.abc import Callable
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any, cast
 
-from twisted.logger import ILogObserver, Logger, formatEvent
+from twisted.logger import ILogObserver, Logger, LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.settings import reload
@@ -15,10 +17,10 @@ CERTIFICATE = Tls("certificate.pem", "key.pem")
 
 
 class InForceTests(SynchronousTestCase):
-    """What changes while the monitor runs."""
+    """What changes at once, and what needs a restart."""
 
     def test_changes(self) -> None:
-        """Log, channels, limits and the files of the certificate change."""
+        """Log, channels, limits and the files of the certificate change at once."""
         running = Settings(websocket_tls=CERTIFICATE)
         read = Settings(
             logger=LogSettings("-", "debug"),
@@ -28,8 +30,8 @@ class InForceTests(SynchronousTestCase):
         )
         self.assertEqual(reload.in_force(running, read), read)
 
-    def test_has_to_wait(self) -> None:
-        """Addresses and files, what the broker's socket has, and whether there is TLS wait."""
+    def test_needs_a_restart(self) -> None:
+        """Addresses, files, limits of the broker's socket, and TLS or none need a restart."""
         running = Settings()
         limits = Limits(high_water_mark=5, max_frame_size=5000)
         for read in (
@@ -43,24 +45,24 @@ class InForceTests(SynchronousTestCase):
         with_tls = Settings(websocket_tls=CERTIFICATE)
         self.assertEqual(reload.in_force(with_tls, running), with_tls)
 
-    def test_waiting_limits_are_limits(self) -> None:
-        """Those that wait are limits that there are."""
+    def test_limits_at_start(self) -> None:
+        """The limits that need a restart are limits that exist."""
         self.assertLessEqual(set(reload.AT_START), {one.name for one in fields(Limits)})
 
 
-class ToldTests(SynchronousTestCase):
-    """What the log says."""
+class LogTests(SynchronousTestCase):
+    """What the log has about a reload."""
 
-    def told(self, old: Settings, read: Settings) -> list[tuple[str, str]]:
-        """Level and text of each event."""
+    def logged(self, old: Settings, read: Settings) -> list[tuple[str, str]]:
+        """The level and text of each event of a reload."""
         events: list[dict[str, Any]] = []
         observer = cast(ILogObserver, events.append)
         self.patch(reload, "_log", Logger("reload", observer=observer))
-        reload.tell(old, reload.in_force(old, read), read)
+        reload.log_changes(old, reload.in_force(old, read), read)
         return [(event["log_level"].name, formatEvent(event)) for event in events]
 
     def test_each(self) -> None:
-        """Each change is told with both values, and each that waits as a warning."""
+        """A change is logged with both values; one that needs a restart is a warning."""
         read = Settings(
             websocket_uri=Address("::1", 4567),
             channels=Channels(retention=60),
@@ -68,33 +70,72 @@ class ToldTests(SynchronousTestCase):
         )
         first, second = "[127.0.0.1, 4567]", "[::1, 4567]"
         self.assertEqual(
-            self.told(Settings(), read),
+            self.logged(Settings(), read),
             [
-                ("info", "channels.retention is 60 now, it was 300"),
-                ("info", "limits.allowed_origins is [https://a.org] now, it was [*]"),
+                ("info", "channels.retention changed from 300 to 60"),
+                ("info", "limits.allowed_origins changed from [*] to [https://a.org]"),
                 (
                     "warn",
-                    f"limits.max_frame_size stays {2**20} until a restart, which makes it 2048",
+                    f"limits.max_frame_size stays {2**20} until a restart makes it 2048",
                 ),
-                ("warn", f"websocket_uri stays {first} until a restart, which makes it {second}"),
+                ("warn", f"websocket_uri stays {first} until a restart makes it {second}"),
             ],
         )
 
-    def test_a_key_that_was_not_there(self) -> None:
-        """A key without a value before is told too."""
-        told = self.told(Settings(), Settings(history=History("history.db")))
-        text = "history.file stays not set until a restart, which makes it history.db"
-        self.assertEqual(told, [("warn", text)])
+    def test_unset_key(self) -> None:
+        """A key that had no value is logged as not set."""
+        logged = self.logged(Settings(), Settings(history=History("history.db")))
+        text = "history.file stays not set until a restart makes it history.db"
+        self.assertEqual(logged, [("warn", text)])
 
     def test_token(self) -> None:
-        """A secret is not told."""
+        """A secret is not logged."""
         secret = replace(Settings(), status_token="0123456789abcdef")
-        ((_, text),) = self.told(Settings(), secret)
+        ((_, text),) = self.logged(Settings(), secret)
         self.assertNotIn("0123456789abcdef", text)
         self.assertIn("status_token", text)
 
     def test_nothing(self) -> None:
-        """Where nothing has changed, the log says so."""
-        self.assertEqual(
-            self.told(Settings(), Settings()), [("info", "the settings are as they were")]
-        )
+        """If nothing has changed, the log says so."""
+        self.assertEqual(self.logged(Settings(), Settings()), [("info", "no setting has changed")])
+
+
+class ReadAgainTests(SynchronousTestCase):
+    """A file that is read again."""
+
+    def read(self, content: str, prepare: Callable[[Settings], None]) -> Settings | None:
+        """Read a file with this content, where the defaults are in use."""
+        path = self.mktemp()
+        Path(path).write_text(content)
+        self.events = self.enterContext(capturedLogs())
+        return reload.read_again(path, Settings(), prepare)
+
+    def errors(self) -> list[str]:
+        """The text of each error in the log."""
+        return [formatEvent(one) for one in self.events if one["log_level"] is LogLevel.error]
+
+    def test_good_file(self) -> None:
+        """What may fail is prepared with the new settings, which are then returned."""
+        prepared: list[Settings] = []
+        settings = self.read("channels: {retention: 1}", prepared.append)
+        self.assertEqual(settings, Settings(channels=Channels(retention=1)))
+        self.assertEqual((prepared, self.errors()), ([settings], []))
+
+    def test_mistakes(self) -> None:
+        """A file with mistakes changes nothing, and the log has each of them."""
+        prepared: list[Settings] = []
+        self.assertIsNone(self.read("x: 1\ny: 1", prepared.append))
+        first, second = self.errors()
+        self.assertRegex(first, "^keeping the old settings: .*:1: x: is not a key")
+        self.assertRegex(second, "^keeping the old settings: .*:2: y: is not a key")
+        self.assertEqual(prepared, [])
+
+    def test_log_that_cannot_be_written(self) -> None:
+        """A log file that cannot be written changes nothing, and the log says which."""
+
+        def prepare(_: Settings) -> None:
+            raise PermissionError(13, "Permission denied", "/new.log")
+
+        self.assertIsNone(self.read("", prepare))
+        why = "keeping the old settings: logger.file: cannot write /new.log: Permission denied"
+        self.assertEqual(self.errors(), [why])

@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from recodex_monitor.status.access import COOKIE, Access
+from recodex_monitor.status.access import COOKIE, Access, Token
 
 TOKEN = "correct-horse-battery"
 
@@ -31,16 +31,19 @@ class TokenTests(SynchronousTestCase):
     def test_without(self) -> None:
         """Without a token whoever connects may see all, and no text is the token."""
         access = Access([], None)
-        self.assertTrue(access.admits("", ""))
+        self.assertIs(access.judge("", ""), Token.RIGHT)
+        self.assertFalse(access.is_needed)
         self.assertFalse(access.is_token(""))
 
     def test_bearer(self) -> None:
         """The token is taken as a bearer, and nothing else is."""
         access = Access([], TOKEN)
-        self.assertTrue(access.admits(f"Bearer {TOKEN}", ""))
-        self.assertTrue(access.admits(f"bearer  {TOKEN}", ""))
-        for header in ("", TOKEN, f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer ", "Bearer \xe9"):
-            self.assertFalse(access.admits(header, ""), header)
+        self.assertIs(access.judge(f"Bearer {TOKEN}", ""), Token.RIGHT)
+        self.assertIs(access.judge(f"bearer  {TOKEN}", ""), Token.RIGHT)
+        for header in ("", TOKEN, f"Basic {TOKEN}", "Bearer "):
+            self.assertIs(access.judge(header, ""), Token.MISSING, header)
+        for header in (f"Bearer {TOKEN}x", "Bearer \xe9"):
+            self.assertIs(access.judge(header, ""), Token.WRONG, header)
 
     def test_cookie(self) -> None:
         """The cookie of a sign-in is taken until the token changes, and does not hold it."""
@@ -48,7 +51,9 @@ class TokenTests(SynchronousTestCase):
         cookie, *attributes = access.cookie().split("; ")
         self.assertNotIn(TOKEN, cookie)
         self.assertEqual(attributes, ["HttpOnly", "SameSite=Strict", "Path=/"])
-        self.assertTrue(access.admits("", f"other=1; {cookie}"))
-        self.assertFalse(Access([], TOKEN + "2").admits("", cookie))
-        for wrong in ("", f"{COOKIE}=", f"{COOKIE}={TOKEN}", "=;=,", f"{cookie}0"):
-            self.assertFalse(access.admits("", wrong), wrong)
+        self.assertIs(access.judge("", f"other=1; {cookie}"), Token.RIGHT)
+        self.assertIs(Access([], TOKEN + "2").judge("", cookie), Token.WRONG)
+        for missing in ("", f"{COOKIE}=", "=;=,", "other=1"):
+            self.assertIs(access.judge("", missing), Token.MISSING, missing)
+        for wrong in (f"{COOKIE}={TOKEN}", f"{cookie}0"):
+            self.assertIs(access.judge("", wrong), Token.WRONG, wrong)

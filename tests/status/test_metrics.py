@@ -4,30 +4,38 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
 
+from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from recodex_monitor.status import cluster
 from recodex_monitor.status.metrics import PREFIX, Metrics
-from tests.status.test_inspection import ViewTestCase
+from recodex_monitor.status.statistics import Statistics
+from tests.status.support import InspectionTestCase
+from tests.status.test_cluster import Relay, report
+from tests.support.settings import change
 
 ROOT = Path(__file__).parents[2]
 PROMTOOL = shutil.which("promtool")
 
 
-class MetricsTestCase(ViewTestCase):
-    """Metrics of a view."""
+class MetricsTestCase(InspectionTestCase):
+    """Metrics of the statistics."""
 
     def setUp(self) -> None:
         """Make them."""
         super().setUp()
-        self.metrics = Metrics(self.view, "1.2.3")
+        self.metrics = Metrics(self.statistics, "1.2.3")
+
+    def families(self) -> Iterable[Metric]:
+        """All metrics."""
+        return text_string_to_metric_families(self.metrics.expose().content.decode())
 
     def values(self) -> dict[str, float]:
         """All samples by name and labels."""
-        families = text_string_to_metric_families(self.metrics.text().decode())
-        samples = [one for family in families for one in family.samples]
+        samples = [one for family in self.families() for one in family.samples]
         return {
             " ".join((one.name.removeprefix(PREFIX), *sorted(one.labels.values()))): one.value
             for one in samples
@@ -48,6 +56,7 @@ class ValueTests(MetricsTestCase):
         self.assertEqual(values["channels ended"], 1)
         self.assertEqual(values["ends_total finished"], 1)
         self.assertEqual(values["ends_total expired"], 0)
+        self.assertEqual(values["outcomes_total finished"], 1)
         self.assertEqual(values["deliveries_total"], 3)
         self.assertEqual(values["dropped_total channel ended message"], 1)
         browser.lose()
@@ -55,7 +64,7 @@ class ValueTests(MetricsTestCase):
 
     def test_limits(self) -> None:
         """A limit that was reached is named."""
-        self.hub.bounds = replace(self.hub.bounds, max_channels=1)
+        change(self.hub.settings, max_channels=1)
         self.follow("a"), self.follow("b")
         self.assertEqual(self.values()["limits_reached_total max_channels"], 1)
 
@@ -104,7 +113,7 @@ class PromtoolTests(MetricsTestCase):
         """It finds nothing to say about names and units."""
         self.say("job", "STARTED", "FINISHED", "STARTED")
         self.follow("job").lose()
-        self.promtool("check", "metrics", text=self.metrics.text())
+        self.promtool("check", "metrics", text=self.metrics.expose().content)
 
     def test_alerts(self) -> None:
         """The alerts are rules."""
@@ -116,11 +125,20 @@ class PromtoolTests(MetricsTestCase):
 
 
 class DocumentTests(MetricsTestCase):
-    """What is written about them."""
+    """What is written about them; those of a cluster are among them."""
+
+    def setUp(self) -> None:
+        """Make all."""
+        super().setUp()
+        parts = (self.hub, self.side.connections, self.broker, self.clock)
+        self.metrics = Metrics(Statistics(*parts, cluster=Relay(report())), "1.2.3")
 
     def test_dashboard_and_alerts(self) -> None:
         """Dashboard and alerts ask for metrics that exist."""
-        known = {one.name for one in text_string_to_metric_families(self.metrics.text().decode())}
+        known = {
+            one.name
+            for one in text_string_to_metric_families(self.metrics.expose().content.decode())
+        }
         known |= {f"{name}_{end}" for name in known for end in ("total", "bucket", "sum", "count")}
         for file in ("install/grafana-dashboard.json", "install/alerts.yml"):
             for name in re.findall(PREFIX + r"\w+", (ROOT / file).read_text()):
@@ -128,9 +146,27 @@ class DocumentTests(MetricsTestCase):
         dashboard = json.loads((ROOT / "install/grafana-dashboard.json").read_text())
         self.assertTrue(all(panel["targets"] for panel in dashboard["panels"]))
 
+    def test_dashboard_by_node(self) -> None:
+        """The dashboard can show some nodes only, and has all metrics of a cluster."""
+        dashboard = json.loads((ROOT / "install/grafana-dashboard.json").read_text())
+        (node,) = (one for one in dashboard["templating"]["list"] if one["name"] == "node")
+        self.assertTrue(node["multi"] and node["includeAll"])
+        asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+        for expression in asked:
+            found = re.findall(r"\b(?:recodex_monitor|process)_\w+(\{[^}]*\})?", expression)
+            self.assertTrue(found, expression)
+            self.assertTrue(all('instance=~"$node"' in one for one in found), expression)
+        shown = " ".join(asked)
+        for name in (*cluster.GAUGES, *(f"cluster_{name}_total" for name in cluster.COUNTERS)):
+            self.assertIn(f"{PREFIX}{name}{{", shown)
+        places = [tuple(panel["gridPos"].values()) for panel in dashboard["panels"]]
+        self.assertEqual(len(places), len(set(places)))
+        numbers = [panel["id"] for panel in dashboard["panels"]]
+        self.assertEqual(len(numbers), len(set(numbers)))
+
     def test_operations(self) -> None:
-        """docs/operations.md lists every metric of ours."""
-        text = (ROOT / "docs/operations.md").read_text()
-        for one in text_string_to_metric_families(self.metrics.text().decode()):
+        """docs/monitoring.md lists every metric of ours."""
+        text = (ROOT / "docs/monitoring.md").read_text()
+        for one in self.families():
             if one.name.startswith(PREFIX) and not one.name.endswith("_created"):
                 self.assertIn(f"`{one.name.removeprefix(PREFIX)}", text)

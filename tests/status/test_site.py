@@ -2,77 +2,13 @@
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
 
-from twisted.trial.unittest import SynchronousTestCase
+from recodex_monitor.status.site import MAX_BODY, MAX_CONNECTIONS, MAX_HEAD
+from tests.status.site import Client, StatusTestCase
 
-from recodex_monitor.broker.peers import Peers
-from recodex_monitor.settings.parsing import parse
-from recodex_monitor.settings.schema import ConfigError
-from recodex_monitor.status.access import Access
-from recodex_monitor.status.inspection import View
-from recodex_monitor.status.site import MAX_BODY, MAX_CONNECTIONS, Answer, Connection, Status
-from tests.support.clients import Answer as Got
-from tests.support.clients import Transport, answer, message, service
-
-TOKEN = "correct-horse-battery"
+PROBES = {"/healthz", "/readyz", "/ownerz"}
 OPEN = ("/healthz", "/readyz", "/metrics")
 CLOSED = ("/", "/channels/job", "/api/status", "/api/channels", "/api/channels/job", "/api/events")
-
-
-class Broker:
-    """A broker's side without a broker."""
-
-    def __init__(self, peers: Peers) -> None:
-        self.peers = peers
-        self.dropped: Mapping[str, int] = {}
-        self.addresses: list[Any] = []
-
-
-class Client:
-    """A connection to the listener."""
-
-    def __init__(self, status: Status) -> None:
-        self.server = status.buildProtocol(None)
-        self.transport = Transport(self.server, isServer=True)
-        if self.server is not None:
-            self.server.makeConnection(self.transport)
-
-    def ask(self, line: str, *headers: str, host: str = "localhost", body: str = "") -> Got:
-        """Send a request, given by method and path; returns the answer."""
-        assert self.server is not None
-        head = "\r\n".join((f"{line} HTTP/1.1", f"Host: {host}", *headers, "", ""))
-        self.server.dataReceived((head + body).encode())
-        return answer(self.take())
-
-    def take(self) -> bytes:
-        """What has come."""
-        taken = b"".join(self.transport.stream)
-        self.transport.stream.clear()
-        return taken
-
-
-class StatusTestCase(SynchronousTestCase):
-    """A listener with one job."""
-
-    token: str | None = None
-
-    def setUp(self) -> None:
-        """Make it."""
-        self.clock, self.hub, side = service()
-        self.patch(Connection, "callLater", staticmethod(self.clock.callLater))
-        broker = Broker(Peers(self.clock.seconds))
-        self.view = View(self.hub, side.reception, broker, self.clock, settings={})
-        self.why: list[str] = []
-        access = Access(["127.0.0.1"], self.token)
-        scrape = lambda: Answer(200, b"up 1\n", b"text/plain")  # noqa: E731
-        self.status = Status(self.view, access, lambda: self.why, scrape)
-        self.hub.publish([message("job", "STARTED")])
-
-    def get(self, path: str, *headers: str, host: str = "localhost") -> Got:
-        """What is answered to a request on a connection of its own."""
-        return Client(self.status).ask(f"GET {path}", *headers, host=host)
 
 
 class AnswerTests(StatusTestCase):
@@ -112,48 +48,73 @@ class AnswerTests(StatusTestCase):
             for name in re.findall(r'(?:src|href)="(/[^"]*)"', page.body.decode()):
                 self.assertEqual(self.get(name).status, 200, name)
 
+    def test_icon(self) -> None:
+        """The icon is there for everybody, and the pages allow it."""
+        got = self.get("/favicon.ico")
+        self.assertEqual(got.status, 200)
+        self.assertEqual(got.headers["content-type"], "image/vnd.microsoft.icon")
+        self.assertIn("img-src 'self'", got.headers["content-security-policy"].split("; "))
+
     def test_nothing_from_elsewhere(self) -> None:
         """No page has a script, a style or an address of its own in it."""
-        for path in ("/", "/channels/job", "/status.js", "/status-job.js", "/status.css"):
+        for path in (
+            "/",
+            "/channels/job",
+            "/status.js",
+            "/status-job.js",
+            "/status.css",
+            "/common.css",
+        ):
             text = self.get(path).body.decode()
             self.assertNotRegex(text, r"https?://(?!www\.w3\.org/2000/svg)|<style|style=|<script>")
 
     def test_unknown(self) -> None:
         """There is nothing elsewhere, on no path out of the folder either."""
-        for path in ("/x", "/watch.html", "/../setup.cfg", "/status.html", "/api", "/%2e%2e/x"):
+        for path in ("/x", "/watch.html", "/../setup.cfg", "/status.html", "/%2e%2e/x"):
             self.assertEqual(self.get(path).status, 404, path)
+        for path in ("/api", "/channels", "/healthz/x", "/status.js/", "/api/status/x"):
+            self.assertEqual(self.get(path).status, 404, path)
+
+    def test_metrics(self) -> None:
+        """The metrics are made for the format that a client asks for, for HEAD as for GET."""
+        for method, body in (("GET", b"up x/y\n"), ("HEAD", b"")):
+            got = Client(self.site).ask(f"{method} /metrics", "Accept: x/y")
+            self.assertEqual((got.status, got.headers["content-length"]), (200, "7"))
+            self.assertEqual(got.body, body)
 
     def test_head(self) -> None:
         """HEAD has the same head and no body."""
-        got = Client(self.status).ask("HEAD /healthz")
+        got = Client(self.site).ask("HEAD /healthz")
         self.assertEqual((got.status, got.body), (200, b""))
 
     def test_events(self) -> None:
         """The page is told at once and then again, until it goes."""
-        client = Client(self.status)
+        client = Client(self.site)
         got = client.ask("GET /api/events")
         self.assertEqual(got.headers["content-type"], "text/event-stream")
-        self.assertEqual(json.loads(got.body[6:])["channels"][0]["id"], "job")
-        self.status.tell()
+        status, jobs = (json.loads(one[6:]) for one in got.body.decode().split("\n\n")[:2])
+        self.assertIn("broker", status["status"])
+        self.assertEqual(jobs["jobs"]["channels"][0]["id"], "job")
+        self.site.events.tell()
         self.assertIn(b"data: ", client.take())
         client.transport.reportDisconnect()
-        self.assertEqual((self.status.watchers, self.status.connections), (set(), set()))
+        self.assertEqual((self.site.events.streams, self.site.connections), (set(), set()))
 
     def test_slow_page(self) -> None:
         """A page that takes nothing is told nothing more, until it takes again."""
-        client = Client(self.status)
+        client = Client(self.site)
         client.ask("GET /api/events")
-        (watcher,) = self.status.watchers
-        watcher.pauseProducing()
-        self.status.tell()
+        (stream,) = self.site.events.streams
+        stream.pauseProducing()
+        self.site.events.tell()
         self.assertEqual(client.take(), b"")
-        watcher.resumeProducing()
-        self.status.tell()
+        stream.resumeProducing()
+        self.site.events.tell()
         self.assertIn(b"data: ", client.take())
 
     def test_bug(self) -> None:
         """A bug of ours is answered by 500."""
-        self.patch(self.view, "status", lambda: 1 / 0)
+        self.patch(self.inspection, "status", lambda: 1 / 0)
         self.assertEqual(self.get("/api/status").status, 500)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
@@ -162,113 +123,77 @@ class GuardTests(StatusTestCase):
     """What is not answered."""
 
     def test_other_hosts(self) -> None:
-        """Whatever is asked under another name is refused."""
-        for path in (*OPEN, *CLOSED, "/status.css"):
-            self.assertEqual(self.get(path, host="evil.example").status, 421, path)
+        """Whatever is asked under another name is refused, but for what balancers ask."""
+        for path in {*OPEN, *CLOSED, "/status.css"} - PROBES:
+            got = self.get(path, host="evil.example")
+            self.assertEqual(got.status, 421, path)
+            why = json.loads(got.body)["error"]
+            self.assertIn("'evil.example'", why)
+            self.assertIn("status_hosts", why)
+        for path in PROBES:
+            self.assertEqual(self.get(path, host="10.0.0.1:80").status, 200, path)
+
+    def test_owner(self) -> None:
+        """A balancer learns whether the broker should talk to this node."""
+        self.assertEqual(self.get("/ownerz").status, 200)
+        self.owns = False
+        self.assertEqual(self.get("/ownerz").status, 503)
 
     def test_headers(self) -> None:
-        """Every answer says that nothing else may be loaded, and that it must not be kept."""
+        """Every answer has a date, forbids loading from elsewhere, and must not be stored."""
         for path in (*OPEN, *CLOSED[:-1], "/x"):
             headers = self.get(path).headers
             self.assertTrue(headers["content-security-policy"].startswith("default-src 'none'"))
             self.assertEqual(headers["cache-control"], "no-store")
+            self.assertTrue(headers["date"].endswith(" GMT"))
             self.assertNotIn("unsafe", headers["content-security-policy"])
 
     def test_methods(self) -> None:
         """Nothing takes another method than GET and HEAD."""
         for method in ("POST", "PUT", "DELETE", "OPTIONS"):
-            got = Client(self.status).ask(f"{method} /api/status")
-            self.assertEqual(got.status, 405, method)
+            got = Client(self.site).ask(f"{method} /api/status")
+            self.assertEqual((got.status, got.headers["allow"]), (405, "GET, HEAD"), method)
+        self.assertEqual(self.get("/sign-in").headers["allow"], "POST")
 
     def test_bodies(self) -> None:
-        """A large body, or one of unknown size, is refused before it is read."""
-        for header in (f"Content-Length: {MAX_BODY + 1}", "Transfer-Encoding: chunked"):
-            got = Client(self.status).ask("POST /sign-in", header)
-            self.assertEqual(got.status, 400, header)
+        """A large body is refused before all of it is read, however it is framed."""
+        large = "x" * (MAX_BODY + 1)
+        chunk = f"{len(large):x}\r\n{large}\r\n"
+        length = f"Content-Length: {len(large)}"
+        for header, body in ((length, ""), ("Transfer-Encoding: chunked", chunk)):
+            got = Client(self.site).ask("POST /sign-in", header, body=body)
+            self.assertEqual((got.status, "date" in got.headers), (413, True), header)
+
+    def test_empty_bodies(self) -> None:
+        """An empty body is none, however it is framed."""
+        for header, body in (
+            ("Content-Length: 0", ""),
+            ("Transfer-Encoding: chunked", "0\r\n\r\n"),
+        ):
+            got = Client(self.site).ask("GET /readyz", header, body=body)
+            self.assertEqual(got.status, 200, header)
+
+    def test_malformed(self) -> None:
+        """What is no request is refused, with a date and the security headers."""
+        cases = {"no colon": 400, "Content-Length: x": 400, f"X: {'x' * MAX_HEAD}": 431}
+        cases[f"Content-Length: {'9' * 5000}"] = 400
+        for header, status in cases.items():
+            got = Client(self.site).ask("GET /readyz", header)
+            self.assertEqual((got.status, "date" in got.headers), (status, True), header)
+            self.assertIn("content-security-policy", got.headers)
+
+    def test_tls(self) -> None:
+        """TLS is answered by an alert at once, closed, counted and logged with the address."""
+        for number, size in enumerate((1, 4, 500), 1):
+            client = Client(self.site)
+            assert client.server is not None
+            client.server.dataReceived(b"\x16\x03\x01\x02\x00\x01"[:size].ljust(size, b"r"))
+            self.assertEqual(client.take()[::5], b"\x15\x02")
+            self.assertTrue(client.transport.disconnecting)
+            self.assertEqual(self.site.refused.counts["TLS on the status port"], number)
 
     def test_connections(self) -> None:
         """There are so many connections at most."""
         for _ in range(MAX_CONNECTIONS):
-            Client(self.status)
-        self.assertIsNone(self.status.buildProtocol(None))
-
-
-class TokenTests(StatusTestCase):
-    """A listener with a token."""
-
-    token = TOKEN
-
-    def sign_in(self, token: str) -> Got:
-        """Send the form."""
-        body = f"token={token}"
-        kind = "Content-Type: application/x-www-form-urlencoded"
-        length = f"Content-Length: {len(body)}"
-        return Client(self.status).ask("POST /sign-in", kind, length, body=body)
-
-    def test_open(self) -> None:
-        """What names no job needs no token."""
-        for path in OPEN:
-            got = self.get(path)
-            self.assertEqual(got.status, 200, path)
-            self.assertNotIn(b"job", got.body)
-
-    def test_closed(self) -> None:
-        """All else does, and says so."""
-        for path in (*CLOSED, "/x", "/status.js"):
-            got = self.get(path)
-            self.assertEqual((got.status, got.headers["www-authenticate"]), (401, "Bearer"), path)
-            self.assertNotIn(b"job", got.body)
-
-    def test_bearer(self) -> None:
-        """Who knows the token may see all."""
-        for path in CLOSED:
-            self.assertEqual(self.get(path, f"Authorization: Bearer {TOKEN}").status, 200, path)
-
-    def test_form(self) -> None:
-        """A browser gets a form, and a cookie for the right token."""
-        form = self.get("/", "Accept: text/html")
-        self.assertEqual(form.status, 401)
-        self.assertIn(b'action="/sign-in"', form.body)
-        got = self.sign_in(TOKEN)
-        self.assertEqual((got.status, got.headers["location"]), (303, "/"))
-        cookie = got.headers["set-cookie"].partition(";")[0]
-        self.assertEqual(self.get("/api/channels", f"Cookie: {cookie}").status, 200)
-
-    def test_wrong_token(self) -> None:
-        """A wrong token gets the form again, and no cookie."""
-        for token in ("", "x", TOKEN[:-1], "%C3%A9" * 16):
-            got = self.sign_in(token)
-            self.assertEqual(got.status, 401)
-            self.assertNotIn("set-cookie", got.headers)
-
-
-class SettingsTests(SynchronousTestCase):
-    """What the settings allow."""
-
-    def problems(self, text: str) -> list[str]:
-        """What is wrong with settings."""
-        try:
-            parse(text.encode(), "F")
-        except ConfigError as error:
-            return error.problems
-        return []
-
-    def test_exposed(self) -> None:
-        """Where others can connect, a token is needed, and the mistake is told with its line."""
-        for host in ("0.0.0.0", "*", "192.0.2.1", "monitor.example", "::"):
-            (problem,) = self.problems(f'logger: {{}}\nstatus_uri: ["{host}", 1]')
-            self.assertTrue(problem.startswith("F:2: status_uri: others can connect"), problem)
-            text = f'status_uri: ["{host}", 1]\nstatus_token: "{TOKEN}"'
-            self.assertEqual(self.problems(text), [])
-
-    def test_private(self) -> None:
-        """On loopback and on a Unix socket it is not."""
-        for address in ('["127.0.0.2", 1]', '["::1", 1]', '["localhost", 1]', '"unix:/run/s"'):
-            self.assertEqual(self.problems(f"status_uri: {address}"), [], address)
-
-    def test_tokens(self) -> None:
-        """A token is long, and fit for a header; a bad one is not shown."""
-        for token in ("short", "with a space in it", "ščřžýáíéúůščřžýáíé", 987):
-            (problem,) = self.problems(f"status_token: {json.dumps(token)}")
-            self.assertIn("16 or more", problem)
-            self.assertNotIn(str(token), problem.removeprefix("F:1"))
+            Client(self.site)
+        self.assertIsNone(self.site.buildProtocol(None))

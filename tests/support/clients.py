@@ -1,106 +1,18 @@
-"""Stand-ins with the interface of the real thing, and a browser's side in memory."""
+"""Clients in memory, and the clients' side of a monitor for them."""
 
 import struct
-from typing import Any, NamedTuple
+from typing import Any
 
 from twisted.internet import task
 from twisted.internet.interfaces import IPushProducer
 from twisted.test import iosim
 from zope.interface import implementer
 
-from recodex_monitor.channels.hub import Bounds, Hub
-from recodex_monitor.channels.message import Message, parse
-from recodex_monitor.clients.detection import Front
-from recodex_monitor.settings.schema import Limits
-
-HANDSHAKE = (
-    b"GET /ws?x=1 HTTP/1.1\r\nHost: monitor.example\r\nUpgrade: websocket\r\n"
-    b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
-)
-TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
-
-
-def message(channel_id: str, *frames: str) -> Message:
-    """A message as the broker's frames make it."""
-    return parse([frame.encode() for frame in (channel_id, *frames)])
-
-
-def frame(opcode: int, payload: bytes = b"", mask: bytes | None = b"abcd") -> bytes:
-    """A WebSocket frame as a browser sends it: whole and masked."""
-    masked = 0x80 if mask is not None else 0
-    head = struct.pack("!B", 0x80 | opcode)
-    if len(payload) < 126:
-        head += struct.pack("!B", masked | len(payload))
-    else:
-        head += struct.pack("!BH", masked | 126, len(payload))
-    if mask is None:
-        return head + payload
-    return head + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
-
-
-def frames(data: bytes) -> list[tuple[int, bytes]]:
-    """What a browser reads: opcode and payload of each unmasked frame; fails on half a frame."""
-    found = []
-    while data:
-        length, start = data[1], 2
-        if length == 126:
-            length, start = struct.unpack("!H", data[2:4])[0], 4
-        elif length == 127:
-            length, start = struct.unpack("!Q", data[2:10])[0], 10
-        assert len(data) >= start + length, "half a frame"
-        found.append((data[0] & 15, data[start : start + length]))
-        data = data[start + length :]
-    return found
-
-
-def request(path: str, *headers: str, method: str = "GET", version: str = "1.1") -> bytes:
-    """A request as a browser sends it."""
-    lines = (f"{method} {path} HTTP/{version}", "Host: monitor.example", *headers, "", "")
-    return "\r\n".join(lines).encode()
-
-
-class Answer(NamedTuple):
-    """An HTTP answer, or what has come of it.
-
-    Attributes:
-        status: of the answer.
-        headers: by lower-case name.
-        body: what has come of it, out of its chunks.
-        is_whole: nothing more belongs to it.
-    """
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-    is_whole: bool
-
-
-def answer(data: bytes) -> Answer:
-    """What a browser makes of an answer."""
-    head, _, body = data.partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    assert len(headers) == len(lines), "a header twice"
-    status = int(first.split()[1])
-    if headers.get("transfer-encoding") == "chunked":
-        return Answer(status, headers, *_unchunked(body))
-    is_whole = len(body) == int(headers.get("content-length", "-1")) or status in (204, 304)
-    return Answer(status, headers, body, is_whole)
-
-
-def _unchunked(data: bytes) -> tuple[bytes, bool]:
-    content = b""
-    while data:
-        length, _, data = data.partition(b"\r\n")
-        size = int(length, 16)
-        content += data[:size]
-        assert data[size : size + 2] == b"\r\n", "half a chunk"
-        data = data[size + 2 :]
-        if not size:
-            assert not data, "more behind the last chunk"
-            return content, True
-    return content, False
+from recodex_monitor.channels.hub import Hub
+from recodex_monitor.clients.detection import PublicFactory
+from recodex_monitor.settings.schema import Limits, LiveSettings
+from tests.support.frames import CLOSE, HANDSHAKE, TEXT, frame, frames
+from tests.support.http import Answer, answer, request, unchunked
 
 
 @implementer(IPushProducer)
@@ -108,16 +20,21 @@ class Transport(iosim.FakeTransport):
     """A transport in memory.
 
     Attributes:
-        unacknowledged: bytes that the peer is behind.
-        full: each write makes the producer pause.
-        broken: the next write raises.
-        aborted: the protocol has cut the connection.
+        unacknowledged: what ``unsent`` returns.
+        full: whether each write pauses the producer.
+        broken: whether the next write raises.
+        aborted: whether the protocol has cut the connection.
     """
 
     unacknowledged = 0
     full = False
     broken = False
     aborted = False
+    client_address: Any = None
+
+    def getPeer(self) -> Any:
+        """See EagerServer.getPeer."""
+        return self.client_address or super().getPeer()
 
     def write(self, data: bytes) -> None:
         """Called by the protocol."""
@@ -128,15 +45,12 @@ class Transport(iosim.FakeTransport):
         if self.full and self.producer is not None:
             self.producer.pauseProducing()
 
-    def send(self, data: bytes) -> int:
-        """What EagerServer.send is."""
-        if self.full:
-            return 0
+    def send(self, data: bytes) -> None:
+        """See EagerServer.send."""
         self.write(data)
-        return len(data)
 
     def unsent(self) -> int:
-        """What EagerServer.unsent tells."""
+        """See EagerServer.unsent."""
         return self.unacknowledged
 
     def abortConnection(self) -> None:
@@ -146,9 +60,9 @@ class Transport(iosim.FakeTransport):
 
 
 class Browser:
-    """A client in memory: what it sends goes to a real connection's protocol at once."""
+    """A client in memory: what it sends is received at once by a real protocol of the monitor."""
 
-    def __init__(self, factory: Front) -> None:
+    def __init__(self, factory: PublicFactory) -> None:
         server = factory.buildProtocol(None)
         assert server is not None
         self.transport = Transport(server, isServer=True)
@@ -164,7 +78,7 @@ class Browser:
         self.server.dataReceived(data)
 
     def take(self) -> bytes:
-        """All bytes that the server has written since the last call."""
+        """The bytes that the server has written since the last call."""
         taken = b"".join(self.transport.stream)
         self.transport.stream.clear()
         return taken
@@ -180,26 +94,26 @@ class Browser:
         self.send(frame(TEXT, channel_id.encode()))
 
     def get(self, path: str, *headers: str, method: str = "GET", version: str = "1.1") -> Answer:
-        """Send a request, and take what is answered to it at once."""
+        """Send a request; returns what is answered at once."""
         self.send(request(path, *headers, method=method, version=version))
         return answer(self.take())
 
     def more(self) -> tuple[bytes, bool]:
-        """What has come of the body since the last call, and whether its end has."""
-        return _unchunked(self.take())
+        """The part of the body since the last call, and whether its end has come."""
+        return unchunked(self.take())
 
     def received(self) -> list[tuple[int, bytes]]:
         """The frames since the last call."""
         return frames(self.take())
 
     def texts(self) -> list[str]:
-        """The text messages since the last call, when there was nothing else."""
+        """The text messages since the last call; nothing else may have come."""
         received = self.received()
         assert all(opcode == TEXT for opcode, _ in received), received
         return [payload.decode() for _, payload in received]
 
     def close_code(self) -> int:
-        """The code of the close frame, when that is all there is."""
+        """The code of the close frame since the last call; nothing else may have come."""
         ((opcode, payload),) = self.received()
         assert opcode == CLOSE
         code: int = struct.unpack("!H", payload[:2])[0]
@@ -211,23 +125,34 @@ class Browser:
 
     @property
     def ended(self) -> str | None:
-        """How the server ended the TCP connection: "closed", "aborted", or not."""
+        """How the server ended the TCP connection: "closed" or "aborted"; None if it is open."""
         if self.transport.aborted:
             return "aborted"
         return "closed" if self.transport.disconnecting else None
 
+    def pause(self) -> None:
+        """Take no more: the transport pauses the server's producer."""
+        assert self.transport.producer is not None
+        self.transport.producer.pauseProducing()
 
-class Side(Front):
-    """The browsers' side of a monitor."""
+    def resume(self) -> None:
+        """Take everything that was written: the transport resumes a producer that still exists."""
+        if self.transport.producer is not None:
+            self.transport.producer.resumeProducing()
+
+
+class Service(PublicFactory):
+    """The clients' side of a monitor."""
 
     def sweep(self) -> None:
-        """Do what is done every second."""
+        """Do what a monitor does every second."""
         for sweep in self.sweeps:
             sweep()
 
 
-def service(**limits: Any) -> tuple[task.Clock, Hub, Side]:
-    """A hub and its browsers' side on one clock, with these limits of clients."""
+def service(**limits: Any) -> tuple[task.Clock, Hub, Service]:
+    """A clock, a hub, and the clients' side of a monitor with these limits."""
     clock = task.Clock()
-    hub = Hub(clock, Bounds())
-    return clock, hub, Side(hub, Limits(**limits), clock)
+    settings = LiveSettings(limits=Limits(**limits))
+    hub = Hub(clock, settings)
+    return clock, hub, Service(hub, settings, clock, lambda: True)

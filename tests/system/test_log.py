@@ -1,45 +1,21 @@
-"""The log's lines and files."""
+"""The lines and files of the log."""
 
-import io
-import json
 import os
-import re
 import shutil
-import sys
+import threading
 from pathlib import Path
 from typing import Any
 
-from twisted.logger import Logger, LogLevel
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.logger import Logger
 
 from recodex_monitor.settings import schema
 from recodex_monitor.settings.readers import LEVELS
+from recodex_monitor.system import log as log_module
 from recodex_monitor.system.log import Log
-
-LINE = r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\] \[recodex-monitor\] "
-
-
-class LogTestCase(SynchronousTestCase):
-    """A log in a new folder, and a standard error to look at."""
-
-    def setUp(self) -> None:
-        """Make both."""
-        self.folder = Path(self.mktemp())
-        self.folder.mkdir()
-        self.path = self.folder / "monitor.log"
-        self.stderr = io.StringIO()
-        self.patch(sys, "__stderr__", self.stderr)
-
-    def open(self, level: str = "info", max_size: int = 0, rotations: int = 0, **more: Any) -> Log:
-        """Open the log, and let ``logger`` write to it."""
-        log = Log(schema.Logger(str(self.path), level, max_size, rotations, **more))
-        self.logger = Logger("test", observer=log)
-        return log
-
-    def lines(self, file: str = "monitor.log") -> list[str]:
-        """The lines of one of the log's files, without their time."""
-        text = (self.folder / file).read_text("utf-8")
-        return [re.sub(f"^{LINE}", "", line) for line in text.splitlines()]
+from recodex_monitor.system.opening import Opener
+from recodex_monitor.system.outputs import Output, open_output
+from recodex_monitor.system.writer import STALLED
+from tests.system.log import LINE, LogTestCase
 
 
 class LineTests(LogTestCase):
@@ -71,6 +47,22 @@ class LineTests(LogTestCase):
             self.lines(),
             [r"[INFO] a\x0a[now] [recodex-monitor] [ERROR] b\x0d\x00\x1f\x7f\x9fc"],
         )
+
+    def test_libraries(self) -> None:
+        """What libraries say of their own parts is debug; their warnings stay warnings."""
+        self.open("debug")
+        for name in ("twisted.internet.base", "log_legacy", "recodex_monitors"):
+            logger = Logger(name, observer=self.logger.observer)
+            logger.info("starting")
+            logger.warn("something is odd")
+        expected = ["[DEBUG] starting", "[WARNING] something is odd"] * 3
+        self.assertEqual(self.lines(), expected)
+
+    def test_not_text(self) -> None:
+        """A file name with bytes that are not UTF-8 is escaped, and costs no line."""
+        self.open()
+        self.logger.info("{file}", file="a\udcff")
+        self.assertEqual(self.lines(), [r"[INFO] a\udcff"])
 
     def test_failure(self) -> None:
         """The traceback of a failure follows its line, indented."""
@@ -110,14 +102,14 @@ class FileTests(LogTestCase):
         self.assertEqual(sorted(os.listdir(self.folder)), ["0.log", "3.log"])
 
     def test_appends(self) -> None:
-        """A log goes on where an earlier process left it."""
+        """A log is appended to what an earlier process wrote."""
         for text in ("first", "second"):
             self.open()
             self.logger.info(text)
         self.assertEqual(self.lines(), ["[INFO] first", "[INFO] second"])
 
     def test_reopen(self) -> None:
-        """After the file was moved away, reopening goes on in a new one."""
+        """After the file was moved away, reopening makes a new one."""
         log = self.open()
         self.logger.info("before")
         self.path.rename(self.folder / "moved")
@@ -134,7 +126,7 @@ class FileTests(LogTestCase):
         self.assertEqual(Path(str(error.filename)), self.path.absolute())
 
     def test_write_error(self) -> None:
-        """What cannot be written is told once on standard error, and anew after reopening."""
+        """A write error is reported once on standard error, and again after reopening."""
         log = self.open()
         shutil.rmtree(self.folder)
         for _ in range(2):
@@ -147,7 +139,7 @@ class FileTests(LogTestCase):
             self.assertRegex(line, "^recodex-monitor: cannot write the log: .*monitor.log")
 
     def test_recovers(self) -> None:
-        """When the file can be written again, the log goes on by itself."""
+        """Once the file can be written again, the log continues by itself."""
         log = self.open()
         shutil.rmtree(self.folder)
         log.reopen()
@@ -157,105 +149,30 @@ class FileTests(LogTestCase):
         self.assertEqual(self.lines(), ["[INFO] kept"])
 
 
-class JsonTests(LogTestCase):
-    """The log as JSON."""
-
-    def events(self) -> list[dict[str, Any]]:
-        """What was written."""
-        return [json.loads(line) for line in self.path.read_text("utf-8").splitlines()]
-
-    def test_fields(self) -> None:
-        """A line is an object: time, level, room, message, and the values in the message."""
-        event = {
-            "log_time": 0.5,
-            "log_level": LogLevel.warn,
-            "log_namespace": "test",
-            "log_format": "{peer} follows {channel!r}",
-            "peer": "192.0.2.1",
-            "channel": "a\nb",
-            "other": 1,
-        }
-        self.open(format="json")(event)
-        (written,) = self.events()
-        self.assertEqual(
-            written,
-            {
-                "time": "1970-01-01T00:00:00.500+00:00",
-                "level": "warning",
-                "room": "test",
-                "message": "192.0.2.1 follows 'a\\nb'",
-                "peer": "192.0.2.1",
-                "channel": "a\nb",
-            },
-        )
-
-    def test_values(self) -> None:
-        """Numbers stay numbers, what JSON does not know is text, and our own names are ours."""
-        self.open(format="json")
-        self.logger.info("{count} {what} {time}", count=3, what=b"x", time="forged")
-        (event,) = self.events()
-        self.assertEqual((event["count"], event["what"]), (3, "b'x'"))
-        self.assertNotEqual(event["time"], "forged")
-
-    def test_failure(self) -> None:
-        """A traceback is a list of lines in the same object."""
-        self.open(format="json")
-        try:
-            raise ValueError("wrong\n[line]")
-        except ValueError:
-            self.logger.failure("it failed")
-        (event,) = self.events()
-        self.assertEqual(event["level"], "critical")
-        self.assertIn("builtins.ValueError: wrong", event["traceback"])
-
-
-class OtherSettingsTests(LogTestCase):
-    """A log that goes on by other settings."""
-
-    def test_adopt(self) -> None:
-        """Level, format and file are those of the new settings."""
-        log = self.open()
-        self.logger.debug("not this")
-        log.adopt(schema.Logger(str(self.folder / "other.log"), "debug"))
-        self.assertTrue(log.has_debug)
-        self.logger.debug("this")
-        self.assertEqual(self.lines(), [])
-        self.assertEqual(self.lines("other.log"), ["[DEBUG] this"])
-
-    def test_unwritable(self) -> None:
-        """Where the new file cannot be written, the log goes on as it was."""
-        log = self.open()
-        missing = schema.Logger(str(self.folder / "missing" / "monitor.log"), "debug")
-        self.assertRaises(OSError, log.adopt, missing)
-        self.logger.info("this")
-        self.logger.debug("not this")
-        self.assertEqual(self.lines(), ["[INFO] this"])
-
-
 class StderrTests(LogTestCase):
     """The log on standard error."""
 
     def test_as_configured(self) -> None:
         """The file ``-`` is standard error, which reopening leaves alone."""
         log = Log(schema.Logger("-", "warning"))
-        logger = Logger("test", observer=log)
+        logger = Logger("recodex_monitor.test", observer=log)
         logger.info("not this")
         log.reopen()
         logger.warn("this")
         self.assertRegex(self.stderr.getvalue(), rf"\A{LINE}\[WARNING\] this\n\Z")
 
     def test_default_is_a_file(self) -> None:
-        """Where no file was configured, the default one is written."""
+        """If no file is configured, the default one is written."""
         self.patch(schema, "DEFAULT_LOG", str(self.path))
-        Logger("test", observer=Log(schema.Logger())).info("text")
+        Logger("recodex_monitor.test", observer=Log(schema.Logger())).info("text")
         self.assertEqual(self.lines(), ["[INFO] text"])
         self.assertEqual(self.stderr.getvalue(), "")
 
     def test_default_cannot_be_written(self) -> None:
-        """Where the default one cannot be written, standard error gets the log, and is told so."""
+        """If the default one cannot be written, the log is standard error, which says so."""
         default = str(self.folder / "missing" / "monitor.log")
         self.patch(schema, "DEFAULT_LOG", default)
-        Logger("test", observer=Log(schema.Logger())).info("text")
+        Logger("recodex_monitor.test", observer=Log(schema.Logger())).info("text")
         told, line = self.stderr.getvalue().splitlines()
         self.assertEqual(
             told,
@@ -263,3 +180,76 @@ class StderrTests(LogTestCase):
             "logging to standard error",
         )
         self.assertRegex(line, rf"^{LINE}\[INFO\] text$")
+
+
+class StartedTests(LogTestCase):
+    """A log whose thread writes."""
+
+    def test_stop(self) -> None:
+        """At a stop everything is written, and so is what comes after it."""
+        log = self.open()
+        log.start()
+        for number in range(1000):
+            self.logger.info("{number}", number=number)
+        log.stop()
+        self.logger.info("after")
+        expected = [*(f"[INFO] {number}" for number in range(1000)), "[INFO] after"]
+        self.assertEqual(self.lines(), expected)
+
+    def test_stalled(self) -> None:
+        """Events of a stalled log cost no time; a later line tells how many were dropped."""
+        reading, writing = os.pipe()
+        self.path = Path(f"/dev/fd/{writing}")
+        self.patch(log_module, "STOP", 0.0)
+        for form in ("text", "json"):
+            log = self.open(format=form, buffer=4096)
+            log.start()
+            self.addCleanup(log.adopt, schema.Logger("-"))
+            # More than a pipe holds: nobody reads it yet.
+            self.logger.info("{text}", text="x" * 100_000)
+            for _ in range(100):
+                self.logger.info("{text}", text="x" * 100)
+            log.stop()
+            told = f"dropped {log.dropped[STALLED]} lines of the log: nothing took them for "
+            read = b""
+            while told.encode() not in read:
+                read += os.read(reading, 100_000)
+            self.assertGreater(log.dropped[STALLED], 50)
+            self.assertIn(told, read.decode().splitlines()[-1])
+        os.close(reading)
+        os.close(writing)
+
+    def test_other_file(self) -> None:
+        """Another file gets a writer of its own, since the former one may be stalled."""
+        log = self.open()
+        log.start()
+        self.logger.info("first")
+        log.adopt(schema.Logger(str(self.folder / "other.log"), max_size=0, rotations=0))
+        self.logger.info("second")
+        log.stop()
+        self.assertEqual(
+            (self.lines(), self.lines("other.log")), (["[INFO] first"], ["[INFO] second"])
+        )
+
+    def test_hanging_disk(self) -> None:
+        """Another file whose disk hangs is an error soon, and the log goes on as it was."""
+        answers = threading.Event()
+        self.addCleanup(answers.set)
+        self.patch(log_module, "Opener", lambda: Opener(0))
+        log = self.open()
+        log.start()
+        self.addCleanup(log.stop)
+        opened = open_output
+
+        def late(*args: Any) -> Output:
+            answers.wait(30)
+            return opened(*args)
+
+        self.patch(log_module, "open_output", late)
+        other = schema.Logger(str(self.folder / "other.log"), "debug")
+        error = self.assertRaises(OSError, log.adopt, other)
+        self.assertEqual(error.filename, other.file)
+        self.logger.info("this")
+        self.logger.debug("not this")
+        log.stop()
+        self.assertEqual(self.lines(), ["[INFO] this"])

@@ -1,37 +1,37 @@
-"""What fails and is tried again."""
+"""Retries of something that fails."""
 
 from twisted.internet.task import Clock
 from twisted.logger import Logger, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from recodex_monitor.timing.retry import RETRY, Trouble
+from recodex_monitor.timing.retry import RETRY_DELAY, Retry
 
 
-class TroubleTests(SynchronousTestCase):
-    """Trouble begins and ends."""
+class RetryTests(SynchronousTestCase):
+    """Failures, and when to try again."""
 
-    def test_told_once(self) -> None:
-        """The log tells when it begins, with the reason, and when it ends, and nothing between."""
-        trouble = Trouble(Logger(), Clock(), "cannot write", "can write")
+    def test_logged_once(self) -> None:
+        """The log has the first failure with its reason, then the success, and nothing between."""
+        retry = Retry(Logger(), Clock(), "write", "cannot write", "can write")
         with capturedLogs() as events:
-            trouble.passed()
+            retry.succeeded()
             for why in ("no {disk}", "no paper"):
-                trouble.failed(why)
-            trouble.passed()
-            trouble.passed()
+                retry.failed(why)
+            retry.succeeded()
+            retry.succeeded()
         self.assertEqual([*map(formatEvent, events)], ["cannot write: no {disk}", "can write"])
 
     def test_tried_again(self) -> None:
-        """It may be tried again RETRY seconds after the last failure."""
+        """The next attempt may come RETRY_DELAY seconds after the last failure."""
         clock = Clock()
-        trouble = Trouble(Logger(), clock, "", "")
-        self.assertTrue(trouble.may_try)
+        retry = Retry(Logger(), clock, "", "", "")
+        self.assertTrue(retry.may_try)
         for _ in range(2):
-            trouble.failed("")
-            clock.advance(RETRY - 1)
-            self.assertFalse(trouble.may_try)
+            retry.failed("")
+            clock.advance(RETRY_DELAY - 1)
+            self.assertFalse(retry.may_try)
             clock.advance(1)
-            self.assertTrue(trouble.may_try)
-        self.assertTrue(trouble)
-        trouble.passed()
-        self.assertFalse(trouble)
+            self.assertTrue(retry.may_try)
+        self.assertTrue(retry.is_failing)
+        retry.succeeded()
+        self.assertFalse(retry.is_failing)

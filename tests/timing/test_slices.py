@@ -1,33 +1,33 @@
-"""Work that is done for a short while at a time."""
+"""Long work in time slices."""
 
 from collections.abc import Iterator
 
 from twisted.internet import task
 from twisted.trial.unittest import SynchronousTestCase
 
-from recodex_monitor.timing.slices import TURN, Turns
+from recodex_monitor.timing.slices import SLICE, TimeSlices
 
 
-class TurnsTests(SynchronousTestCase):
-    """Long work does not keep the reactor."""
+class TimeSlicesTests(SynchronousTestCase):
+    """Long work leaves the reactor time for other things."""
 
     def setUp(self) -> None:
-        """Ten things to do, of which three more fit into a turn after its first."""
+        """Ten steps, of which four fit into a slice."""
         self.clock = task.Clock()
         self.to_do = list(range(10))
         self.done: list[int] = []
-        self.turns = Turns(self.clock, self.steps)
+        self.slices = TimeSlices(self.clock, self.steps)
 
     def steps(self) -> Iterator[None]:
-        """Do one thing after the other."""
+        """Do one step after the other."""
         while self.to_do:
             self.done.append(self.to_do.pop(0))
-            self.clock.rightNow += TURN / 2.5
+            self.clock.rightNow += SLICE / 2.5
             yield
 
-    def test_for_a_while_at_a_time(self) -> None:
-        """What does not fit into a turn is done in later ones: all, in order, once."""
-        self.turns()
+    def test_slices(self) -> None:
+        """What does not fit into a slice is done in later ones: all of it, in order, once."""
+        self.slices()
         after = [len(self.done)]
         while self.clock.calls:
             self.clock.calls.pop().func()
@@ -36,15 +36,15 @@ class TurnsTests(SynchronousTestCase):
         self.assertEqual(self.done, list(range(10)))
 
     def test_called_again_meanwhile(self) -> None:
-        """A call while a later turn is due does nothing: no turn gets longer by it."""
-        self.turns()
-        self.turns()
+        """A call while a slice is scheduled does nothing: no slice gets longer by it."""
+        self.slices()
+        self.slices()
         self.assertEqual(len(self.done), 4)
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
 
     def test_short_work(self) -> None:
-        """What fits into a turn is done at once, and nothing is left to call."""
+        """What fits into a slice is done at once, and no call is scheduled."""
         del self.to_do[2:]
-        self.turns()
+        self.slices()
         self.assertEqual(self.done, [0, 1])
         self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -1,4 +1,4 @@
-"""Tests of the made-up jobs and of reading captures."""
+"""Tests of simulated jobs and of reading captures."""
 
 import base64
 import json
@@ -25,7 +25,7 @@ def _task_states(outcome: str, tasks: int = 10, seed: int = 1) -> list[tuple[byt
 
 
 class MakeJobTests(SynchronousTestCase):
-    """A made-up job is what the broker would send."""
+    """A simulated job has the messages that the broker would send."""
 
     @given(st.integers(), st.integers(0, 50), _outcomes)
     def test_any_job(self, seed: int, tasks: int, outcome: str) -> None:
@@ -43,14 +43,14 @@ class MakeJobTests(SynchronousTestCase):
         self.assertEqual(first, second)
 
     def test_channels_differ(self) -> None:
-        """Two jobs from one source of chance have different channels."""
+        """Two jobs from one random generator have different channels."""
         rng = random.Random(1)
         made = [jobs.make_job(rng, 1, "normal") for _ in range(2)]
         self.assertNotEqual(made[0][0][0], made[1][0][0])
 
     @given(st.integers(0, 50))
     def test_normal(self, tasks: int) -> None:
-        """A normal job completes as many tasks as were asked for, each once."""
+        """A normal job completes the given number of tasks, each once."""
         ended = [b"ENDED", b"UPLOADED", b"FINISHED"]
         expected = [b"DOWNLOADED", b"STARTED", *[b"TASK"] * tasks, *ended]
         self.assertEqual(_commands("normal", tasks), expected)
@@ -71,16 +71,17 @@ class MakeJobTests(SynchronousTestCase):
 
     @given(st.integers(1, 50), st.integers())
     def test_fatal(self, tasks: int, seed: int) -> None:
-        """Nothing follows the task that failed but the ordinary end."""
+        """After the failed task only the ordinary end follows."""
         states = [state for _, state in _task_states("fatal", tasks, seed)]
         self.assertEqual(states, [b"COMPLETED"] * (len(states) - 1) + [b"FAILED"])
         self.assertLessEqual(len(states), tasks)
         self.assertEqual(_commands("fatal", tasks, seed)[-3:], [b"ENDED", b"UPLOADED", b"FINISHED"])
 
     def test_failures_of_the_job(self) -> None:
-        """What fails before any task has the messages of a real broker."""
+        """Jobs that fail before any task have the messages of a real broker."""
         self.assertEqual(_commands("build-failure"), [b"DOWNLOADED", b"FAILED", b"FINISHED"])
         self.assertEqual(_commands("rejected"), [b"FAILED"])
+        self.assertEqual(_commands("overtaken"), [b"DOWNLOADED", b"FAILED", b"ABORTED"])
 
     def test_restarted(self) -> None:
         """After the abort the whole job follows."""
@@ -91,7 +92,7 @@ class MakeJobTests(SynchronousTestCase):
 
     @given(st.integers(0, 50))
     def test_never_finished(self, tasks: int) -> None:
-        """Where the broker gives up its FAILED is the last message, and FINISHED never comes."""
+        """If the broker gives up, its FAILED is the last message; there is no FINISHED."""
         for outcome, aborts in (("rejected", 0), ("lost", 0), ("exhausted", 3)):
             commands = _commands(outcome, tasks)
             self.assertEqual(commands[-1], b"FAILED")
@@ -99,16 +100,16 @@ class MakeJobTests(SynchronousTestCase):
             self.assertNotIn(b"FINISHED", commands)
 
     def test_unknown_outcome(self) -> None:
-        """An outcome that there is not is refused."""
+        """An unknown outcome is refused."""
         self.assertRaises(ValueError, jobs.make_job, random.Random(1), 1, "lucky")
 
 
 class OrderTests(SynchronousTestCase):
-    """Jobs run side by side, each at its own pace."""
+    """Jobs run at the same time, each at its own pace."""
 
     @given(st.lists(st.lists(st.integers(), max_size=9), max_size=9))
     def test_interleave(self, numbers: list[list[int]]) -> None:
-        """Nothing is lost, and every job keeps its order."""
+        """No message is lost, and every job keeps its order."""
         made = [[[b"%d" % job, b"%d" % n] for n in ns] for job, ns in enumerate(numbers)]
         mixed = jobs.interleave(made)
         self.assertEqual(len(mixed), sum(map(len, made)))
@@ -116,13 +117,13 @@ class OrderTests(SynchronousTestCase):
             self.assertEqual([f for f in mixed if f[0] == b"%d" % job], messages)
 
     def test_interleave_in_turn(self) -> None:
-        """Each job gets its turn before any gets another."""
+        """The jobs take turns."""
         mixed = jobs.interleave([[[b"a"], [b"a"], [b"a"]], [[b"b"]], [[b"c"], [b"c"]]])
         self.assertEqual(b"".join(frames[0] for frames in mixed), b"abcaca")
 
     @given(_messages)
     def test_channels(self, messages: list[Frames]) -> None:
-        """Every channel is named once, the first one first."""
+        """Every channel is named once, in the order of appearance."""
         found = jobs.channels(messages)
         self.assertEqual(set(found), {frames[0] for frames in messages})
         self.assertEqual(len(found), len(set(found)))
@@ -130,7 +131,7 @@ class OrderTests(SynchronousTestCase):
 
     @given(_messages)
     def test_paced(self, messages: list[Frames]) -> None:
-        """The order stays, and two messages of a channel are at least the pace apart."""
+        """The order is kept, and two messages of a channel are at least the pace apart."""
         now, last = 0.0, dict[bytes, float]()
         paced = list(jobs.paced(messages, 0.5))
         self.assertEqual([frames for _, frames in paced], messages)
@@ -150,7 +151,7 @@ class ReadCaptureTests(SynchronousTestCase):
 
     @given(_messages)
     def test_any_frames(self, messages: list[Frames]) -> None:
-        """Any bytes come back as they were."""
+        """Frames of any bytes are read unchanged."""
         lines = [
             json.dumps(
                 {"type": "zmq", "frames": [{"b64": base64.b64encode(f).decode()} for f in frames]}
@@ -160,7 +161,7 @@ class ReadCaptureTests(SynchronousTestCase):
         self.assertEqual(jobs.read_capture(lines), messages)
 
     def test_text_and_other_lines(self) -> None:
-        """Frames may be text, and lines of other types are passed over."""
+        """Frames may be text; lines of other types are skipped."""
         lines = [
             '{"type": "meta", "format": 1}',
             '{"type": "zmq", "frames": ["id", "TASK", {"b64": "//4="}]}',
@@ -169,7 +170,7 @@ class ReadCaptureTests(SynchronousTestCase):
         self.assertEqual(jobs.read_capture(lines), [[b"id", b"TASK", b"\xff\xfe"]])
 
     def test_mistakes(self) -> None:
-        """Whatever is no capture is refused with the number of its line."""
+        """A line that does not belong to a capture is refused with its number."""
         for bad in (
             "", "x", "3", "[]", "{}", '{"type": "zmq"}', '{"type": "zmq", "frames": []}',
             '{"type": "zmq", "frames": "id"}', '{"type": "zmq", "frames": [1]}',

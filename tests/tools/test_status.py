@@ -1,6 +1,5 @@
-"""What `recodex-monitor status` prints."""
+"""Tests of what `recodex-monitor status` prints."""
 
-import argparse
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -43,10 +42,10 @@ JOB: dict[str, Any] = {
 
 
 class MonitorTests(SynchronousTestCase):
-    """A monitor."""
+    """The lines about a monitor."""
 
     def test_all_is_well(self) -> None:
-        """There is a line for each thing, and none for counts of nothing."""
+        """Each number has its line; counts of zero have none."""
         text = "\n".join(status.of_monitor(MONITOR))
         for line in (
             "version    2.0.0, up for ",
@@ -62,24 +61,30 @@ class MonitorTests(SynchronousTestCase):
             self.assertNotIn(heading, text)
 
     def test_nothing_there(self) -> None:
-        """Without a broker the line says where it is awaited; without channels there are none."""
+        """Without a broker, the address for it is shown; without channels, there are none."""
         alone = MONITOR | {"broker": MONITOR["broker"] | {"connected": 0}, "channels": {}}
         lines = status.of_monitor(alone)
         self.assertIn("broker     is not connected at 127.0.0.1:7894", lines)
         self.assertIn("channels   none", lines)
 
+    def test_refused_origins(self) -> None:
+        """Each origin whose pages were refused has its line."""
+        origin = {"origin": "https://evil.example", "count": 3, "last": MONITOR["now"] - 5}
+        lines = status.of_monitor(MONITOR | {"refused_origins": [origin]})
+        self.assertIn("refused    3 from pages of https://evil.example, the last 5 s ago", lines)
+
     def test_hints(self) -> None:
-        """What is wrong stands at the end, with its cause."""
+        """Causes of missing progress stand at the end."""
         hint = {"cause": "broker never connected", "text": "look there"}
         lines = status.of_monitor(MONITOR | {"hints": [hint]})
         self.assertEqual(lines[-1], "  broker never connected: look there")
 
 
 class JobTests(SynchronousTestCase):
-    """A job."""
+    """The lines about a job."""
 
     def test_timeline(self) -> None:
-        """Each message has its time, and those before a restart say so."""
+        """Each message has its time; those from before a restart say so."""
         lines = status.of_job(JOB)
         self.assertEqual(lines[:2], ["job", "runs"])
         self.assertIn("attempt 2: 1 COMPLETED", lines)
@@ -89,33 +94,25 @@ class JobTests(SynchronousTestCase):
         self.assertIn("  websocket for 2 min, has got all", lines)
         self.assertEqual(lines[-1], "The monitor sees nothing that is wrong.")
 
+    def test_forgotten(self) -> None:
+        """Of a job that is kept no longer it is told when it ended and was removed."""
+        at = {"ended_at": 700.0, "forgotten_at": 1000.0}
+        forgotten = {"timeline": [], "followers": 0, "readers": [], "followed": 3}
+        lines = status.of_job(JOB | forgotten | at)
+        self.assertRegex(lines[2], r"^ended   1970-01-0\d \d\d:\d1:40$")
+        self.assertRegex(lines[3], r"^removed 1970-01-0\d \d\d:\d6:40$")
+        self.assertEqual(lines[4:6], ["", "followers: 0, 3 so far"])
+
     def test_long_timeline(self) -> None:
-        """Of a long one the end is shown, and how much there was before."""
+        """Of a long timeline the end is shown, and the number of messages before."""
         timeline = [{"at": 1.0, "command": f"C{number}"} for number in range(50)]
         lines = status.of_job(JOB | {"timeline": timeline, "omitted": 7})
         self.assertIn("  (37 messages before these)", lines)
         self.assertFalse(any(line.endswith(" C29") for line in lines))
         self.assertTrue(any(line.endswith(" C30") for line in lines))
 
-    def test_reader_that_is_late(self) -> None:
-        """A reader that has not got all is shown with what it lacks, and its address if told."""
-        reader = {"transport": "sse", "since": 990.0, "behind": 5, "address": "192.0.2.1"}
-        lines = status.of_job(JOB | {"readers": [reader]})
+    def test_slow_follower(self) -> None:
+        """A follower that is behind is shown with its backlog, and its address if known."""
+        follower = {"transport": "sse", "since": 990.0, "behind": 5, "address": "192.0.2.1"}
+        lines = status.of_job(JOB | {"readers": [follower]})
         self.assertIn("  sse for 10 s, 5 bytes behind, 192.0.2.1", lines)
-
-
-class PlaceTests(SynchronousTestCase):
-    """Whom to ask."""
-
-    def test_wrong_url(self) -> None:
-        """What is no address is told with what would be one."""
-        for url in ("ftp://host", "host:80", "http://", "http://[", "http://host:x"):
-            arguments = argparse.Namespace(url=url, config=None, token=None)
-            error = self.assertRaises(status.CannotAsk, status._place, arguments)
-            self.assertIn("write http://HOST:PORT", str(error))
-
-    def test_url_and_token(self) -> None:
-        """A URL and a token are taken as they were given."""
-        arguments = argparse.Namespace(url="http://[::1]:81", config=None, token="secret")
-        connection, token = status._place(arguments)
-        self.assertEqual((connection.host, connection.port, token), ("::1", 81, "secret"))

@@ -4,15 +4,13 @@ import argparse
 import io
 import sys
 from collections.abc import Callable
-from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 from websockets.exceptions import ConnectionClosedError
 
-from recodex_monitor.tools import watch
+from recodex_monitor.tools import terminal, watch
 from recodex_monitor.tools.progress import Progress
 
 _NORMAL = ["DOWNLOADED", "STARTED", "ENDED", "UPLOADED", "FINISHED"]
@@ -24,7 +22,9 @@ def _following(
 ) -> Callable[[str, str, Progress, watch.Show], None]:
     """Make a stand-in for `watch.follow` that gets these commands and then this error."""
 
-    def follow(_url: str, _channel: str, progress: Progress, show: watch.Show) -> None:
+    def follow(
+        _url: str, _channel: str, progress: Progress, show: watch.Show, token: object = None
+    ) -> None:
         for command in commands:
             progress.feed({"command": command})
             show(progress, {"command": command})
@@ -35,7 +35,7 @@ def _following(
 
 
 class RunTests(SynchronousTestCase):
-    """The exit code tells how the job went."""
+    """The exit code says how the job went."""
 
     def setUp(self) -> None:
         """Catch what the command prints."""
@@ -80,32 +80,38 @@ class RunTests(SynchronousTestCase):
                 self.stderr.getvalue(), "^recodex-monitor watch: cannot follow[^\n\x1b]*\n$"
             )
 
+    def test_wrong_url(self) -> None:
+        """An address of another form is wrong usage, and says which form it must have."""
+        parser = argparse.ArgumentParser()
+        watch.add_arguments(parser)
+        for url in ("127.0.0.1:4567", "localhost:4567", "http://h:1/", "ws:///ws", "ws://h:x", ""):
+            with self.assertRaises(SystemExit) as ended:
+                parser.parse_args(["id", "--url", url])
+            self.assertEqual(ended.exception.code, 2)
+            self.assertIn(f"--url: {url!r} is not a monitor's address", self.stderr.getvalue())
+        self.assertIn("write ws://HOST:PORT/ or wss://HOST/ws", self.stderr.getvalue())
+        for url in ("ws://h:1", "wss://h/ws", "ws://[::1]:4567/"):
+            self.assertEqual(parser.parse_args(["id", "--url", url]).url, url)
+
     def test_interrupted(self) -> None:
-        """Ctrl-C is 130, without a word on standard error."""
+        """Ctrl-C is 130, and prints nothing to standard error."""
         self.assertEqual(self.watch(_NORMAL[:1], KeyboardInterrupt()), 130)
         self.assertEqual(self.stderr.getvalue(), "")
 
-    def test_reader_gone(self) -> None:
-        """That nobody reads the output is not blamed on the monitor."""
+    def test_output_closed(self) -> None:
+        """If its output is closed, the error does not blame the monitor."""
         self.assertEqual(self.watch(_NORMAL[:1], BrokenPipeError()), 2)
         self.assertIn("nobody reads", self.stderr.getvalue())
 
     def test_missing_extra(self) -> None:
-        """Without what it needs it says what to install, and nothing else."""
-        for name in ("rich", "websockets"):
-            self.stderr.truncate(0)
-            self.stderr.seek(0)
-            with mock.patch.dict(sys.modules, {name: None}):
-                self.assertEqual(self.watch(_NORMAL), 1)
-            self.assertEqual(
-                self.stderr.getvalue(),
-                "recodex-monitor watch needs: pip install 'recodex-monitor[tools]'\n",
-            )
+        """Without the packages that it needs it exits with 1 before it follows anything."""
+        self.patch(terminal, "tools_missing", lambda command: True)
+        self.assertEqual(self.watch(_NORMAL), 1)
         self.assertEqual(self.stdout.getvalue(), "")
 
 
 class FollowTests(SynchronousTestCase):
-    """What cannot be sent is not tried."""
+    """Following a channel."""
 
     def test_channel_not_utf8(self) -> None:
         """An id that is not UTF-8 is refused before any connection."""
@@ -114,16 +120,7 @@ class FollowTests(SynchronousTestCase):
 
 
 class MessageTests(SynchronousTestCase):
-    """Messages are read and told, whatever they are."""
-
-    def test_decode(self) -> None:
-        """An object is taken as it is."""
-        self.assertEqual(watch.decode('{"command": "ENDED"}'), {"command": "ENDED"})
-
-    def test_not_a_message(self) -> None:
-        """Anything else than an object in a text message is refused."""
-        for text in (b"{}", "", "x", "[]", "null", "1", "[" * 100_000):
-            self.assertRaises(ValueError, watch.decode, text)
+    """Messages are read and described, whatever they contain."""
 
     def test_task(self) -> None:
         """A task's line has its id, its state and the counts so far."""
@@ -139,45 +136,3 @@ class MessageTests(SynchronousTestCase):
         """Any message is one line without control characters."""
         message = {"command": command, "task_id": task_id, "task_state": task_state}
         self.assertTrue(watch.describe(message, Progress()).isprintable())
-
-
-class BarTests(SynchronousTestCase):
-    """The live line of a job."""
-
-    def shown(self, commands: list[str], note: str = "", tasks: int | None = 2) -> str:
-        """Draw the line of a job after these commands."""
-        bars = watch.make_bars()
-        bar = watch.add_bar(bars, "[b]name", tasks)
-        progress = Progress()
-        for command in commands:
-            progress.feed({"command": command, "task_state": "COMPLETED"})
-            watch.update_bar(bars, bar, progress, note)
-        self.finished = bars.finished
-        console = Console(file=io.StringIO(), width=120)
-        with console.capture() as captured:
-            console.print(bars.get_renderable())
-        return captured.get()
-
-    def test_running(self) -> None:
-        """The counts, the state and the note are shown."""
-        line = self.shown(["STARTED", "TASK"], "test_01.run")
-        for part in ("1 completed, 0 failed", "running", "test_01.run"):
-            self.assertIn(part, line)
-        self.assertFalse(self.finished)
-
-    def test_outside_text(self) -> None:
-        """Names and notes are neither markup nor commands to the terminal."""
-        line = self.shown(["STARTED"], "[red]x[/nope]\x1b[2J\n")
-        self.assertIn("[b]name", line)
-        self.assertIn(r"[red]x[/nope]\x1b[2J\n", line)
-
-    def test_finished(self) -> None:
-        """A finished job's bar is full, however many tasks were expected."""
-        for tasks in (None, 1, 5):
-            self.assertIn("finished", self.shown(["STARTED", "TASK", "FINISHED"], tasks=tasks))
-            self.assertTrue(self.finished)
-
-    def test_failed(self) -> None:
-        """A failed job's bar does not become full."""
-        self.assertIn("failed ", self.shown(["STARTED", "TASK", "FAILED", "FINISHED"]))
-        self.assertFalse(self.finished)

@@ -1,4 +1,4 @@
-// What both pages of the status are made of.
+// Parts that both status pages share.
 
 const UNITS = [
   [86400, "d"],
@@ -12,11 +12,11 @@ export function span(seconds) {
   return `${Math.max(0, Math.floor(seconds))} s`;
 }
 
-/** A number with no more digits than somebody wants to read. */
+/** A number, shortened for people. */
 export const number = (value) =>
   value >= 10000 ? Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 }).format(value) : String(value >= 100 ? Math.round(value) : Math.round(value * 10) / 10);
 
-/** An element; what it holds are elements and texts. */
+/** An element with this content, which is elements and texts. */
 export function make(name, { className, ...attributes } = {}, ...content) {
   const made = document.createElement(name);
   if (className) made.className = className;
@@ -35,11 +35,13 @@ export function draw(name, attributes, ...content) {
 
 const STATES = ["completed", "failed", "skipped"];
 
-/** Tasks as a bar and in words. */
-export function bar(tasks) {
-  const total = STATES.reduce((sum, state) => sum + (tasks[state] ?? 0), 0);
-  if (!total) return make("span", { className: "quiet" }, "none yet");
-  const text = STATES.filter((state) => tasks[state]).map((state) => `${tasks[state]} ${state}`).join(", ");
+/** Tasks as a bar and in words; as long as more may come, a part of the bar stays open. */
+export function bar(tasks, over) {
+  const known = STATES.reduce((sum, state) => sum + (tasks[state] ?? 0), 0);
+  const total = over ? known : known + Math.max(2, known / 4);
+  if (!known) return make("span", { className: "quiet" }, over ? "none" : "none yet");
+  const counted = STATES.filter((state) => tasks[state]).map((state) => `${tasks[state]} ${state}`).join(", ");
+  const text = over ? counted : `${counted} so far`;
   const drawing = draw("svg", { viewBox: `0 0 ${total} 1`, preserveAspectRatio: "none", class: "bar", role: "img", "aria-label": text });
   let at = 0;
   for (const state of STATES) {
@@ -47,6 +49,7 @@ export function bar(tasks) {
     drawing.append(draw("rect", { x: at, width: tasks[state], height: 1, class: state }));
     at += tasks[state];
   }
+  if (!over) drawing.append(draw("rect", { x: at, width: total - at, height: 1, class: "open" }));
   drawing.append(draw("title", {}, text));
   const short = [["completed", "✓"], ["failed", "✗"], ["skipped", "»"]]
     .filter(([state]) => tasks[state])
@@ -57,9 +60,20 @@ export function bar(tasks) {
 /** A state with its sign. */
 export const state = (name) => make("span", { className: `state ${name}` }, name);
 
+/** Shows the parts that a page hides without scripts. */
+export function reveal() {
+  for (const one of document.querySelectorAll(".scripted")) one.hidden = false;
+}
+
 /** Shows what is wrong, or nothing. */
 export function showHints(hints) {
-  const place = document.getElementById("hints");
-  place.hidden = !hints.length;
-  place.replaceChildren(...hints.map(({ cause, text }) => make("p", {}, make("strong", {}, cause), ` ${text}`)));
+  const section = document.getElementById("hints");
+  section.hidden = !hints.length;
+  section.replaceChildren(
+    ...hints.map(({ cause, text, remedy }) => {
+      const told = make("p", {}, make("strong", {}, `${cause}:`), ` ${text}`);
+      if (remedy) told.append(" ", make("span", { className: "remedy" }, remedy));
+      return told;
+    }),
+  );
 }

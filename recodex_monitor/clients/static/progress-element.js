@@ -1,0 +1,1 @@
+../../../client/progress-element.js

@@ -1,0 +1,1 @@
+../../../client/progress-style.js

@@ -1,0 +1,1 @@
+../../../client/texts-cs.js

@@ -1,0 +1,20 @@
+"""Signals of the start: held from the first line on, until the monitor can do what they mean.
+
+By default SIGHUP, which ``systemctl reload`` sends, would kill a process that is about to start.
+It imports nothing of ours, since it is the first module that is imported.
+"""
+
+import signal
+
+HELD = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+"""The signals that a monitor handles when it runs."""
+
+
+def hold() -> None:
+    """Let the system keep these signals from now on, instead of killing the process."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+
+
+def release() -> None:
+    """Deliver what was held, and from now on deliver signals at once."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)

@@ -1,0 +1,139 @@
+"""Runs tests in parallel: ``python -m tests [NAME ...]``, without a name all.
+
+A NAME is "unit", "integration", or whatever trial takes. Trial's worker processes run the tests,
+each in a folder of its own, so a test may use nothing that another could use at the same time:
+ports come from ``tests.integration.support.free_ports``, files lie in folders of the test's own.
+Tests that measure short times are marked by ``tests.support.alone`` and run alone at the end.
+The slowest tests are printed at the end. The exit code is 1 if any test failed.
+"""
+
+import argparse
+import os
+import sys
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar, Protocol
+from unittest import TestSuite
+
+from twisted.internet.task import react
+from twisted.trial._dist.distreporter import DistReporter
+from twisted.trial._dist.disttrial import DistTrialRunner
+from twisted.trial.reporter import TextReporter
+from twisted.trial.runner import TestLoader
+
+from tests.support.alone import is_alone
+
+
+class Test(Protocol):
+    """What a runner knows of a test."""
+
+    def id(self) -> str:
+        """The test's full name."""
+
+
+class TimedReporter(DistReporter):
+    """Notes how long each test takes.
+
+    Trial's own timing reporter would not: it hears of a worker's test only at the test's end.
+    """
+
+    seconds: ClassVar[dict[str, float]] = {}
+    """The seconds that each test took."""
+
+    def startTest(self, test: Test) -> None:
+        """A worker begins a test."""
+        self.seconds[test.id()] = -time.monotonic()
+        super().startTest(test)
+
+    def stopTest(self, test: Test) -> None:
+        """A worker has ended a test."""
+        self.seconds[test.id()] += time.monotonic()
+        super().stopTest(test)
+
+
+class Runner(DistTrialRunner):
+    """Trial's runner with several workers, with our reporter."""
+
+    _distReporterFactory = TimedReporter
+
+
+def flat(suite: Iterable[Any]) -> Iterator[Any]:
+    """All single tests of a suite."""
+    for one in suite:
+        if isinstance(one, TestSuite):
+            yield from flat(one)
+        else:
+            yield one
+
+
+def chosen(names: list[str]) -> list[Any]:
+    """The tests of these names, in the order in which they should start.
+
+    Unit tests come last: they are short, so that all workers end at about the same time. Before
+    them, tests that mostly wait and tests that mostly compute are mixed, the same way every time.
+    """
+    found: dict[str, Any] = {}
+    for name in names or ["tests"]:
+        top = "tests" if name in KINDS else name
+        tests = flat(TestLoader().loadByNames([top], recurse=True))
+        found |= {one.id(): one for one in tests if name not in KINDS or kind(one) == name}
+    return sorted(
+        found.values(), key=lambda one: (kind(one) == "unit", zlib.crc32(one.id().encode()))
+    )
+
+
+KINDS = ("unit", "integration")
+
+
+def kind(test: Test) -> str:
+    """Which of the kinds a test is of."""
+    return KINDS[test.id().startswith("tests.integration.")]
+
+
+def slowest(seconds: dict[str, float], count: int) -> Iterator[str]:
+    """Lines that tell of the slowest tests."""
+    for name in sorted(seconds, key=seconds.__getitem__, reverse=True)[:count]:
+        yield f"{seconds[name]:8.2f} s  {name.removeprefix('tests.')}"
+
+
+async def run(reactor: object, names: list[str], jobs: int | None, count: int) -> None:
+    """Run tests, first in parallel, then those that must be alone; ends with an exit code.
+
+    Args:
+        reactor: the running reactor.
+        names: which tests.
+        jobs: worker processes; by the kinds of the tests, if there is no number.
+        count: how many of the slowest tests to print.
+    """
+    tests = chosen(names)
+    together = [one for one in tests if not is_alone(one)]
+    groups = [(jobs or workers(together), together), (1, list(filter(is_alone, tests)))]
+    results = [
+        await Runner(TextReporter, number, []).runAsync(TestSuite(group))
+        for number, group in groups
+        if group
+    ]
+    print(f"\nThe slowest of {len(TimedReporter.seconds)} tests:")
+    print("\n".join(slowest(TimedReporter.seconds, count)))
+    sys.exit(int(not all(one.wasSuccessful() for one in results)))
+
+
+def workers(tests: Iterable[Test]) -> int:
+    """How many workers to run tests with: one for each core, more if the tests mostly wait."""
+    waits = any(kind(one) == "integration" for one in tests)
+    return (os.cpu_count() or 1) + 2 * waits
+
+
+def main() -> None:
+    """Run the tests that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="what to run; default: all")
+    parser.add_argument("--jobs", type=int, help="worker processes; default: by what is run")
+    parser.add_argument("--slowest", type=int, default=10, help="how many to name (%(default)s)")
+    arguments = parser.parse_args()
+    react(run, (arguments.names, arguments.jobs, arguments.slowest))
+
+
+if __name__ == "__main__":
+    main()

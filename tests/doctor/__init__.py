@@ -1,0 +1,1 @@
+"""Tests of the doctor, without a monitor, a proxy or a network."""
