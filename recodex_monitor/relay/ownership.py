@@ -54,8 +54,8 @@ class Ownership:
         self._unfenced_since: float | None = None
         self._stopping = False
         self._is_owner = lambda: self.role is Role.OWNER
-        parts.publisher.on_fenced = lambda: self._tasks.add(self._reclaim())
-        parts.publisher.on_lost = lambda: self._tasks.add(self._reclaim())
+        parts.publisher.on_fenced = lambda: self._tasks.add(self._reclaim)
+        parts.publisher.on_lost = lambda: self._tasks.add(self._reclaim)
         parts.publisher.on_settled = self._settled
         parts.publisher.on_late = self.read_late
 
@@ -68,7 +68,7 @@ class Ownership:
         """Note that a session with the engine has begun."""
         parts = self._parts
         if self.role is Role.OWNER:
-            self._tasks.add(self._reclaim())
+            self._tasks.add(self._reclaim)
             return
         # Whoever owned takes the lease first after the engine's return: it has all messages.
         wait = LEASES_TO_WAIT * self._lease
@@ -81,11 +81,11 @@ class Ownership:
         if is_busy or parts.engine.session is None:
             return
         if self.role is Role.OWNER:
-            self._tasks.add(self._renew())
+            self._tasks.add(self._renew)
         elif (
             self._may_own and self.role is Role.EDGE and parts.clock.seconds() >= self._waits_until
         ):
-            self._tasks.add(self._try())
+            self._tasks.add(self._try)
 
     def ended(self) -> None:
         """Note that the session has ended: what waits for the engine has to begin again."""
@@ -173,12 +173,13 @@ class Ownership:
         if self.role is Role.OWNER and not self._is_verified:
             self._is_verified = True
             facts = self._parts.engine.facts
-            self._tasks.add(self._parts.lease.verified(facts.run, facts.replication))
+            verified = self._parts.lease.verified
+            self._tasks.add(lambda: verified(facts.run, facts.replication))
 
     def read_late(self) -> None:
         """Take the late messages of an earlier owner, if this node owns."""
         if self.role is Role.OWNER:
-            self._tasks.add(self._parts.late.take(self._is_owner))
+            self._tasks.add(lambda: self._parts.late.take(self._is_owner))
 
     def step_down(self, why: str) -> None:
         """Become an edge in place: clients stay, what is not acknowledged is handed over.
@@ -207,7 +208,7 @@ class Ownership:
             await yielding.hand_over(rest, token)
             self._become(Role.EDGE)
 
-        self._tasks.add(hand_over())
+        self._tasks.add(hand_over)
 
     async def stop(self, timeout: float) -> None:
         """Give the role back: take what the broker has sent, push it, then free the lease."""

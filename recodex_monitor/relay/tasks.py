@@ -1,7 +1,7 @@
 """Changes of the owner, which are carried out one after another."""
 
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, succeed
@@ -10,6 +10,9 @@ from twisted.logger import Logger
 from recodex_monitor.relay.connection import EngineAway, EngineError
 
 _log = Logger()
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+"""Something to do; a coroutine is made only when it begins, so that none is left over at a stop."""
 
 
 class Tasks:
@@ -24,11 +27,11 @@ class Tasks:
         """Begin with nothing to do."""
         self.is_working = False
         self.done: Deferred[None] = succeed(None)
-        self._queue: deque[Coroutine[Any, Any, None]] = deque()
+        self._queue: deque[Work] = deque()
         self._current: Deferred[None] | None = None
         self._refused = ""
 
-    def add(self, work: Coroutine[Any, Any, None]) -> None:
+    def add(self, work: Work) -> None:
         """Do this after all that is being done."""
         self._queue.append(work)
         if not self.is_working:
@@ -49,10 +52,10 @@ class Tasks:
         finally:
             self.is_working = False
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Work) -> None:
         """Do something; what fails because of the engine is tried again later."""
         try:
-            await work
+            await work()
         except (EngineAway, CancelledError) as error:
             _log.debug("interrupted: {why}", why=error)
         except EngineError as error:

@@ -1,5 +1,7 @@
 """Changes of the owner, one after another."""
 
+import gc
+import warnings
 from typing import cast
 
 from twisted.internet.defer import Deferred
@@ -25,11 +27,15 @@ class TaskTests(SynchronousTestCase):
             await until
             self.did.append(f"{name} done")
 
+    def add(self, name: str, until: "Deferred[None] | None" = None) -> None:
+        """Let something be done."""
+        self.tasks.add(lambda: self.work(name, until))
+
     def test_order(self) -> None:
         """The next begins when the one before it is done."""
         until: Deferred[None] = Deferred()
-        self.tasks.add(self.work("a", until))
-        self.tasks.add(self.work("b"))
+        self.add("a", until)
+        self.add("b")
         self.assertEqual((self.did, self.tasks.is_working), (["a"], True))
         until.callback(None)
         self.assertEqual((self.did, self.tasks.is_working), (["a", "a done", "b"], False))
@@ -37,8 +43,8 @@ class TaskTests(SynchronousTestCase):
 
     def test_cancelled(self) -> None:
         """What is broken off is not done, but what follows is."""
-        self.tasks.add(self.work("a", Deferred()))
-        self.tasks.add(self.work("b"))
+        self.add("a", Deferred())
+        self.add("b")
         self.tasks.cancel()
         self.assertEqual(self.did, ["a", "b"])
         self.tasks.cancel()
@@ -52,9 +58,9 @@ class TaskTests(SynchronousTestCase):
         for _ in range(2):
             for _ in range(3):
                 until: Deferred[None] = Deferred()
-                self.tasks.add(self.work("a", until))
+                self.add("a", until)
                 until.errback(EngineError("NOREPLICAS not enough good replicas"))
-            self.tasks.add(self.work("b"))
+            self.add("b")
         refused = [one for one in told if "refused" in str(one.get("log_format"))]
         self.assertEqual(len(refused), 2)
 
@@ -62,8 +68,18 @@ class TaskTests(SynchronousTestCase):
         """What fails does not keep others; it is logged unless the engine is away."""
         for error, logged in ((EngineAway("lost"), 0), (ZeroDivisionError(), 1)):
             until: Deferred[None] = Deferred()
-            self.tasks.add(self.work("a", until))
+            self.add("a", until)
             until.errback(error)
             self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), logged)
-        self.tasks.add(self.work("b"))
+        self.add("b")
         self.assertEqual(self.did[-1], "b")
+
+    def test_never_begun(self) -> None:
+        """What has not begun when a node stops leaves nothing behind, nor a warning."""
+        self.add("a", Deferred())
+        self.add("b")
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            del self.tasks
+            gc.collect()
+        self.assertEqual([str(one.message) for one in told], [])
