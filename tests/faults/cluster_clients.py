@@ -1,4 +1,4 @@
-"""Clients that follow jobs, move between nodes at random, and resume, a quarter by events."""
+"""Clients of all kinds that follow jobs, move between nodes at random, and resume there."""
 
 import contextlib
 import errno
@@ -9,12 +9,13 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from tests.faults.clients import Frames, abort, close_code
+from tests.faults.clients import abort, close_code
 from tests.faults.cluster_jobs import FINISHED, Job, Jobs
+from tests.faults.cluster_kinds import KINDS
 from tests.integration.cluster import Node
-from tests.support.frames import CLOSE, HANDSHAKE, PING, PONG, TEXT, frame
+from tests.support.frames import CLOSE, PING, PONG, TEXT, frame
 
 STAYS = 3.0
 """Seconds for which a client stays with a node, on average."""
@@ -32,25 +33,6 @@ MAY_CLOSE = (1001, 1005, 1012, 1013)
 """Codes by which a node may close a connection before the job has ended."""
 
 
-class Events:
-    """Splits an event stream into messages, which it gives as a WebSocket has them."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._id = b""
-
-    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """What these bytes complete."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            name, _, value = line.strip().partition(b": ")
-            if name == b"id":
-                self._id = value
-            elif name == b"data":
-                has_id, self._id = self._id, b""
-                yield TEXT, value[:-1] + b', "id": "%b"}' % has_id if has_id else value
-
-
 class Student:
     """A client that follows one job after another.
 
@@ -63,7 +45,7 @@ class Student:
     def __init__(self, students: "Students", number: int) -> None:
         self._all = students
         self._is_patient = number % 5 > 0
-        self._has_events = number % 4 == 0
+        self._kind = KINDS[number % len(KINDS)]
         self.job: Job | None = None
         self.socket: socket.socket | None = None
         self.due = 0.0
@@ -100,7 +82,9 @@ class Student:
             return
         self.due = now + UNANSWERED
         self._head: bytes | None = b""
-        self._frames = Events() if self._has_events else Frames()
+        self._connection = self._kind()
+        if not self._kind.has_ids:
+            self._start_over()
         address = self._all.chance.choice(self._all.nodes).address
         self.socket = socket.socket()
         self.socket.setblocking(False)
@@ -123,7 +107,8 @@ class Student:
         assert self.socket is not None
         try:
             if events & select.EPOLLOUT:
-                self.socket.sendall(self._request())
+                assert self.job is not None
+                self.socket.sendall(self._connection.request(self.job.name, self._after))
                 self._all.epoll.modify(self.socket, select.EPOLLIN)
                 return
             data = self.socket.recv(65536)
@@ -134,14 +119,6 @@ class Student:
         else:
             self._all.ends += 1
             self.leave(now)
-
-    def _request(self) -> bytes:
-        assert self.job is not None
-        if self._has_events:
-            target = f"/events/{self.job.name}?after={self._after}"
-            return f"GET {target} HTTP/1.0\r\nHost: monitor.example\r\n\r\n".encode()
-        head = HANDSHAKE.replace(b"x=1", f"after={self._after}".encode())
-        return head + frame(TEXT, self.job.name.encode())
 
     def _take(self, data: bytes, now: float) -> None:
         if self._head is not None:
@@ -158,9 +135,9 @@ class Student:
                 return
             self._head = None
             self.due = now + self._all.chance.expovariate(1 / STAYS)
-        for opcode, payload in self._frames.feed(data):
+        for opcode, payload in self._connection.feed(data):
             if opcode == TEXT:
-                if not self._hear(json.loads(payload)):
+                if not self._hear(payload):
                     self.leave(now)
                     return
             elif opcode == PING and self.socket is not None:
@@ -169,15 +146,20 @@ class Student:
             elif opcode == CLOSE:
                 self._closed(close_code(payload), now)
                 return
+        if self._connection.is_over and self.socket is not None:
+            self.leave(now)
 
     def _closed(self, code: int, now: float) -> None:
         self._all.ends += 1
-        if code not in MAY_CLOSE:
-            self._all.complain(f"closed with {code}")
+        if code == 1000 and not self._kind.has_ids:
+            self._end()
+        elif code not in MAY_CLOSE:
+            self._all.complain(f"a client by {self._kind.__name__} was closed with {code}")
         self.leave(now)
 
-    def _hear(self, told: dict[str, object]) -> bool:
+    def _hear(self, text: bytes) -> bool:
         """Take a message; returns whether more are to come."""
+        told = json.loads(text)
         command = told["command"]
         if command == "PING":
             return True
@@ -185,19 +167,31 @@ class Student:
             if self._after and not told["recovered"]:
                 self._all.restarts += 1
                 self._start_over()
-        elif command == "END":
-            self._end()
+        elif command in ("END", "REFUSED"):
+            if command == "END":
+                self._end()
             return False
         else:
-            epoch, _, seq = str(told["id"]).partition(":")
-            if int(seq) != self._seq + 1 or self._epoch not in ("", epoch):
-                assert self.job is not None
-                self._all.complain(f"{self.job.name}: {told['id']} after {self._after or 'none'}")
-            self._after, self._epoch, self._seq = str(told["id"]), epoch, int(seq)
-            self._got.append(int(str(told["task_id"])) if command == "TASK" else FINISHED)
-            self._all.heard(self.job, len(self._got))
-            self._heard_at = time.monotonic()
+            self._take_message(text, told)
         return True
+
+    def _take_message(self, text: bytes, told: dict[str, str]) -> None:
+        assert self.job is not None
+        if self._kind.has_ids:
+            epoch, _, seq = told["id"].partition(":")
+            if int(seq) != self._seq + 1 or self._epoch not in ("", epoch):
+                self._all.complain(f"{self.job.name}: {told['id']} after {self._after or 'none'}")
+            self._after, self._epoch, self._seq = told["id"], epoch, int(seq)
+            text = text[: text.rindex(b', "id": ')] + b"}"
+        number = int(told["task_id"]) if told["command"] == "TASK" else FINISHED
+        if not self.job.is_same(number, text):
+            name = self._kind.__name__
+            self._all.complain(
+                f"{self.job.name}: a client by {name} got other bytes: {text[:99]!r}"
+            )
+        self._got.append(number)
+        self._all.heard(self.job, len(self._got))
+        self._heard_at = time.monotonic()
 
     def _end(self) -> None:
         assert self.job is not None

@@ -40,6 +40,11 @@ class Job:
         self.finished = 0.0
         self.lists: Counter[tuple[int, ...]] = Counter()
         self.followers = self.heard = 0
+        self._hashes: dict[int, int] = {}
+
+    def is_same(self, number: int, text: bytes) -> bool:
+        """Whether a message has the bytes that it had for all other clients."""
+        return self._hashes.setdefault(number, hash(text)) == hash(text)
 
     @property
     def is_reordered(self) -> bool:
