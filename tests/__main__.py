@@ -4,7 +4,10 @@ A NAME is "unit", "integration", or whatever trial takes. Trial's worker process
 each in a folder of its own, so a test may use nothing that another could use at the same time:
 ports come from ``tests.integration.support.free_ports``, files lie in folders of the test's own.
 Tests that measure short times are marked by ``tests.support.alone`` and run alone at the end.
-The slowest tests are printed at the end. The exit code is 1 if any test failed.
+A few integration tests that fail, and nothing else, are run once more, alone: on a busy machine a
+browser or a proxy may have been too slow for a test's patience. What fails then has failed, and
+what passes is named, since it may show a fault that is rare. The slowest tests and how many passed
+and failed are printed at the end. The exit code is 1 if any test failed.
 """
 
 import argparse
@@ -109,14 +112,27 @@ async def run(reactor: object, names: list[str], jobs: int | None, count: int) -
     tests = chosen(names)
     together = [one for one in tests if not is_alone(one)]
     groups = [(jobs or workers(together), together), (1, list(filter(is_alone, tests)))]
-    results = [
-        await Runner(TextReporter, number, []).runAsync(TestSuite(group))
-        for number, group in groups
-        if group
-    ]
+    failed = [test for number, group in groups for test in await failures(number, group)]
+    if failed and is_worth_another_run(failed):
+        print(f"\nRun again, alone: {', '.join(one.id() for one in failed)}")
+        failed = await failures(1, failed)
     print(f"\nThe slowest of {len(TimedReporter.seconds)} tests:")
     print("\n".join(slowest(TimedReporter.seconds, count)))
-    sys.exit(int(not all(one.wasSuccessful() for one in results)))
+    print(f"\n{len(tests) - len(failed)} passed, {len(failed)} failed")
+    sys.exit(bool(failed))
+
+
+async def failures(number: int, tests: list[Any]) -> list[Any]:
+    """Run tests with a number of workers; those that failed, each once."""
+    if not tests:
+        return []
+    result = (await Runner(TextReporter, number, []).runAsync(TestSuite(tests))).original
+    return list({test.id(): test for test, _ in result.errors + result.failures}.values())
+
+
+def is_worth_another_run(failed: list[Any]) -> bool:
+    """Whether it may have been the machine: a few tests that need real time and programs."""
+    return len(failed) <= 3 and all(kind(one) == "integration" for one in failed)
 
 
 def workers(tests: Iterable[Test]) -> int:

@@ -172,7 +172,7 @@ def main() -> int:
             remove(PREFIX)
             succeeds("rmi", "--force", IMAGE)
     failed = len(steps) - passed
-    print(f"successes={passed} failures={failed}")
+    print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
 
