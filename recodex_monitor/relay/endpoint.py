@@ -33,11 +33,15 @@ class SessionTransport:
 
 @implementer(IStreamClientEndpoint)
 class EngineEndpoint:
-    """Lets a ClientService connect by a dialer: its protocols are made once all is ready."""
+    """Lets a ClientService connect by a dialer: its protocols are made once all is ready.
+
+    Attributes:
+        why: why the last attempt has failed; empty if it has not.
+    """
 
     def __init__(self, dialer: Dialer) -> None:
         self._dialer = dialer
-        self._why = ""
+        self.why = ""
 
     def connect(self, protocolFactory: IProtocolFactory) -> "Deferred[IProtocol]":
         """Called by ClientService to connect."""
@@ -48,12 +52,12 @@ class EngineEndpoint:
         try:
             session = await self._dialer.dial()
         except EngineAway as error:
-            if str(error) != self._why:
-                self._why = str(error)
+            if str(error) != self.why:
+                self.why = str(error)
                 text = "cannot use the engine, and try again: {why}"
-                _log.error(text, event="engine_unusable", why=self._why)
+                _log.error(text, event="engine_unusable", why=self.why)
             raise
-        self._why = ""
+        self.why = ""
         return session
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:

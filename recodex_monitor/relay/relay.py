@@ -61,6 +61,7 @@ class Relay:
         name: of this node.
         hub: of this node.
         mirror: keeps it equal to the engine.
+        endpoint: connects to the engine.
         engine: the connection.
         ownership: whether this node owns.
         publisher: takes the broker's messages.
@@ -89,7 +90,8 @@ class Relay:
             dialer: reaches the engine; leases lapse by its reactor's time.
         """
         keys, reactor = dialer.keys, dialer.reactor
-        self.engine = engine = Engine(EngineEndpoint(dialer), self, reactor, dialer.timeout)
+        self.endpoint = EngineEndpoint(dialer)
+        self.engine = engine = Engine(self.endpoint, self, reactor, dialer.timeout)
         self.mirror = mirror = Mirror(hub, clock)
         self.publisher = Publisher(engine, keys, mirror, live, reactor)
         self.follower = Follower(engine, keys, mirror, reactor)
@@ -101,8 +103,7 @@ class Relay:
         self.about = About()
         self.report = lambda: report.cluster(self)
         self.ownership: Ownership | None = None
-        self.name = settings.node
-        self._settings, self._keys = settings, keys
+        self.name, self._settings, self._keys = settings.node, settings, keys
         self.hub = hub
         self.primaries = Primaries(dialer, engine)
         self._clock = clock

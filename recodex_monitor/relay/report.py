@@ -80,6 +80,7 @@ def _engine(relay: "Relay") -> dict[str, Any]:
         "address": str(engine.session.address) if engine.session else relay.about.engine,
         "up": engine.session is not None,
         "away": round(engine.away, 1),
+        "why": relay.endpoint.why,
         "version": facts.name,
         "role": facts.role,
         "memory": facts.memory,

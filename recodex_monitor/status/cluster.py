@@ -24,9 +24,7 @@ def hints(told: Told | None) -> Iterator[Hint]:
         return
     engine, owner = told["engine"], _owner(told)
     if not engine["up"]:
-        text = f"the engine at {engine['address']} has been away for {span(engine['away'])}. The"
-        text += " owner keeps what the broker says; clients get it when the engine is back."
-        yield Hint("engine-away", text, "Look whether it runs, and at the network to it.")
+        yield _away(engine)
     elif told["owner"] is None:
         text = "no node owns, so nobody listens for the broker."
         remedy = "A node with owner: auto takes over within seconds; if none does, see their logs."
@@ -38,6 +36,18 @@ def hints(told: Told | None) -> Iterator[Hint]:
     if told["behind"] >= BEHIND:
         text = f"this node has not read {told['unread']} channels from the engine for"
         yield Hint("node-behind", f"{text} {span(told['behind'])}: their clients wait.")
+
+
+def _away(engine: Told) -> Hint:
+    """That the engine is away, and why if the last attempt to reach it has told that."""
+    away, why = span(engine["away"]), engine["why"].rstrip(".")
+    text = f"the engine at {engine['address']} has been away for {away}."
+    remedy = "Look whether it runs, and at the network to it."
+    if why:
+        text = f"the engine has been away for {away}: {why}."
+        remedy = "See to that; `recodex-monitor check --connect` tells when it is right."
+    text += " The owner keeps what the broker says; clients get it when the engine is back."
+    return Hint("engine-away", text, remedy)
 
 
 def _owner(told: Told) -> Told | None:

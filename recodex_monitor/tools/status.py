@@ -99,8 +99,10 @@ def _refused_origins(told: dict[str, Any]) -> Iterator[str]:
 
 def _broker_of(told: dict[str, Any]) -> str:
     cluster = told.get("cluster")
-    if cluster is None or cluster["owner"] in (None, cluster["node"]):
+    if cluster is None or cluster["owner"] == cluster["node"]:
         return _broker(told["broker"], told["now"])
+    if cluster["owner"] is None:
+        return "is not connected: no node owns"
     nodes = {one["name"]: one for one in cluster["nodes"]}
     owner = nodes.get(cluster["owner"], {"name": cluster["owner"], "broker": False})
     return f"is {'' if owner['broker'] else 'not '}connected to {owner['name']}, which owns"

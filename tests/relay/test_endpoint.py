@@ -31,9 +31,11 @@ class EndpointTests(PartTestCase):
             self.dialer.is_cut = True
             for _ in range(3):
                 self.failureResultOf(self.endpoint.connect(Factory()), EngineAway)
+            self.assertEqual(self.endpoint.why, "refused")
             self.dialer.is_cut = False
             connecting = self.endpoint.connect(Factory.forProtocol(Protocol))
             self.successResultOf(connecting)
+            self.assertEqual(self.endpoint.why, "")
         whys = [one["why"] for one in self.told if one.get("event") == "engine_unusable"]
         self.assertEqual(whys, ["refused"] * 2)
 

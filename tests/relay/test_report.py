@@ -50,6 +50,7 @@ class ReportTests(NodesTestCase):
         report = one.relay.report()
         self.assertEqual((report["engine"]["up"], report["pending"]), (False, 3))
         self.assertGreater(report["engine"]["away"], 3)
+        self.assertEqual(report["engine"]["why"], "refused")
 
     def test_cut_off(self) -> None:
         """At once after a change all who reach the engine name the new owner."""

@@ -19,7 +19,8 @@ def node(name: str, role: str, *, broker: bool = False, **more: object) -> dict[
 
 def report(**changes: Any) -> dict[str, Any]:
     """What an edge tells of a cluster in which all is well."""
-    engine = {"address": "redis://a:6379", "up": True, "away": 0.0, "version": "Valkey 8.1.4"}
+    engine = {"address": "redis://a:6379", "up": True, "away": 0.0, "why": ""}
+    engine["version"] = "Valkey 8.1.4"
     told = {
         "node": "two",
         "role": "edge",
@@ -78,6 +79,13 @@ class ClusterTests(InspectionTestCase):
         self.assertEqual(self.causes(unread=4, behind=6.0), ["node-behind"])
         self.assertEqual(self.causes(unread=4, behind=1.0), [])
 
+    def test_engine_refuses(self) -> None:
+        """Why the engine cannot be used is said, where an attempt to reach it has told that."""
+        engine = {**report()["engine"], "up": False, "away": 75.0, "why": "redis://a: WRONGPASS."}
+        (hint,) = self.told(engine=engine)["hints"]
+        self.assertIn("has been away for 1 min: redis://a: WRONGPASS. The owner", hint["text"])
+        self.assertIn("check --connect", hint["remedy"])
+
     def test_owner(self) -> None:
         """The owner itself knows of its broker."""
         nodes = [node("one", "edge"), node("two", "owner")]
@@ -106,6 +114,7 @@ class ClusterTests(InspectionTestCase):
         nodes = [node("two", "edge", pending=2, unread=4)]
         text = "\n".join(status.of_monitor(self.told(engine=engine, owner=None, nodes=nodes)))
         self.assertIn("redis://a:6379, away for 1 min", text)
+        self.assertIn("broker     is not connected: no node owns", text)
         self.assertIn("2 messages wait for the engine, 4 channels not read yet", text)
 
     def test_metrics(self) -> None:

@@ -13,7 +13,8 @@ const byId = (id) => document.getElementById(id);
 let told = 0;
 
 function brokerFigure({ broker, cluster, now }) {
-  if (cluster && cluster.owner !== null && cluster.owner !== cluster.node) {
+  if (cluster && cluster.owner === null) return ["away", "no node owns", "bad"];
+  if (cluster && cluster.owner !== cluster.node) {
     const owner = cluster.nodes.find(({ name }) => name === cluster.owner) ?? { name: cluster.owner };
     return owner.broker ? ["connected", `to ${owner.name}, which owns`, "good"] : ["away", `from ${owner.name}, which owns`, "bad"];
   }
