@@ -19,7 +19,7 @@ def make_relay(
     """Make the relay of these settings, which must have a cluster.
 
     Raises:
-        ConfigError: the engine's password cannot be read, or the package hiredis is missing.
+        ConfigError: the engine's password cannot be read, or a package is missing.
     """
     try:
         from recodex_monitor.relay.dialing import Dialer
@@ -27,6 +27,7 @@ def make_relay(
     except ImportError as error:
         raise ConfigError([f"cluster: {error}; install the package hiredis"]) from None
     cluster, keys = settings.cluster, Keys(settings.cluster.prefix)
+    _require_tls(cluster)
     password = password_of(cluster)
     timeout = TIMEOUT_LEASES * cluster.lease
     dialer = Dialer(cluster.engine or (), password, keys, timeout, reactor)
@@ -35,6 +36,16 @@ def make_relay(
     status = (at.host, at.port) if isinstance(at, Address) else ("", 0)
     relay.about = About(version, status, ", ".join(map(str, cluster.engine or ())))
     return relay
+
+
+def _require_tls(cluster: Cluster) -> None:
+    if not any(one.tls for one in cluster.engine or ()):
+        return
+    try:
+        import twisted.internet.ssl  # noqa: F401
+    except ImportError as error:
+        text = "cluster.engine: rediss: needs what recodex-monitor[tls] installs"
+        raise ConfigError([f"{text}: {error}"]) from None
 
 
 def password_of(cluster: Cluster) -> str | None:
