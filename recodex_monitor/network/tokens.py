@@ -154,6 +154,9 @@ def _decoded(text: str, key: Key) -> Token:
         **dict.fromkeys(("verify_aud", "verify_iat", "verify_sub", "verify_jti"), False),
     }
     claims = jwt.decode(text, key.key, algorithms=[key.algorithm], options=options)
+    times = [claims[name] for name in ("exp", "nbf") if name in claims]
+    if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in times):
+        raise TypeError("exp or nbf is no number")
     channels, audience = claims.get("channels"), claims.get("aud", AUDIENCE)
     if not isinstance(channels, list) or not all(isinstance(one, str) for one in channels):
         raise TypeError("channels is no list of texts")

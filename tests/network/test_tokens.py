@@ -138,6 +138,9 @@ class DecodeTests(KeysTestCase):
         for claims, detail in (
             ({"exp": None}, "malformed"),
             ({"exp": "soon"}, "malformed"),
+            ({"exp": str(LATER)}, "malformed"),
+            ({"nbf": True}, "malformed"),
+            ({"nbf": "1"}, "malformed"),
             ({"channels": None}, "malformed"),
             ({"channels": "job"}, "malformed"),
             ({"channels": [1]}, "malformed"),
