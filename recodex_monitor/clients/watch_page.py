@@ -68,9 +68,11 @@ class WatchPage:
         """The language to use.
 
         Args:
-            wanted: asked for by its code; empty, or unknown, if it is the browser's choice.
+            wanted: asked for by its code, as "cs" or "cs-CZ"; empty, or unknown, if it is the
+                browser's choice.
             accepted: value of the header Accept-Language (RFC 9110, section 12.5.4).
         """
+        wanted = wanted.partition("-")[0].lower()
         if wanted in self.texts:
             return wanted
         found = [one for one in map(_WANTED.fullmatch, accepted.split(",")[:20]) if one]
@@ -174,14 +176,16 @@ def _values(
         "tasks": tasks,
         "results": link,
         "kind": state.kind,
-        "counts": _said(texts, "static-of" if tasks else "static", counts),
         "headline": _said(texts, state.key, {"n": state.attempts}),
         **{key: texts[key.replace("_", "-")] for key in _PLAIN},
     }
     to_results = _said(texts, "results", app) if link and state.is_over else ""
+    done = _said(texts, "static-of" if tasks else "static", counts)
     hint = _said(texts, state.hint, app) if state.hint in texts else ""
     return {key: _escaped(str(value)) for key, value in values.items()} | {
         "hint": _element("p", hint),
+        # Of a job that is no longer kept nothing is known but its end.
+        "counts": _element("p", "" if "forgotten" in present else done),
         "connection": _element('p class="connection"', _connection(texts, state, present)),
         "link": _element(f'a href="{_escaped(link)}"', to_results),
     }

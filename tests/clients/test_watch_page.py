@@ -68,6 +68,7 @@ class LanguageTests(SynchronousTestCase):
             ("", "cs-CZ,cs;q=0.9,en;q=0.8", "cs"),
             ("", "de, en;q=0.5, cs;q=0.9", "cs"),
             ("xx", "CS", "cs"),
+            ("CS-cz", "en", "cs"),
             ("", "", "en"),
             ("../cs", "*, ;q=,cs;q=9", "en"),
         ):
@@ -165,6 +166,7 @@ class PresentTests(ClientsTestCase):
             pass
         text = self.text(asked=Asked("cs"))
         self.assertIn("Toto vyhodnocení skončilo", text)
+        self.assertNotIn("dokončeno", text)
         self.assertIn(f'<a href="{LINK}">Otevřít výsledky: Moodle</a>', text)
 
     def test_escaped(self) -> None:
