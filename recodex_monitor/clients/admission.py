@@ -71,10 +71,17 @@ class Unauthorized(Refused):
         self.detail = detail
 
 
-def other_origin(origin: str) -> Refused:
-    """The refusal of a page whose origin is not allowed."""
-    reason = "origin not allowed"
-    return Refused(403, reason, _OTHER_ORIGIN, f"{reason}: {origin[:MAX_ORIGIN]!a}")
+class OtherOrigin(Refused):
+    """A page may not connect, because its origin is not allowed.
+
+    Attributes:
+        origin: of the page.
+    """
+
+    def __init__(self, origin: str) -> None:
+        reason = "origin not allowed"
+        super().__init__(403, reason, _OTHER_ORIGIN, f"{reason}: {origin[:MAX_ORIGIN]!a}")
+        self.origin = origin
 
 
 def crowded(address: str, limit: int) -> Refused:

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ISSLTransport
 from twisted.logger import Logger
 
-from recodex_monitor.clients.admission import LOCAL, Admission, Refused, other_origin
+from recodex_monitor.clients.admission import LOCAL, Admission, OtherOrigin, Refused
 from recodex_monitor.clients.forwarded import Source
 from recodex_monitor.clients.refused_origins import RefusedOrigins
 from recodex_monitor.settings.schema import LiveSettings
@@ -108,11 +108,12 @@ class Connections:
             return
         is_secure = ISSLTransport.providedBy(transport)
         if not self._admission.allows(peer_of(transport), source, is_secure=is_secure):
-            self.refused_origins.add(source.origin, self._seconds())
-            raise other_origin(source.origin)
+            raise OtherOrigin(source.origin)
 
     def refuse(self, refused: Refused) -> None:
         """Count a refused client, and log it."""
+        if isinstance(refused, OtherOrigin):
+            self.refused_origins.add(refused.origin, self._seconds())
         self.refused.add(refused.reason, refused)
 
     def opened(self, connection: Connection) -> None:

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from twisted.web import http
 
 from recodex_monitor.channels.retention import NoRoom
+from recodex_monitor.channels.trials import is_trial
 from recodex_monitor.clients.access import may_follow, token_of
 from recodex_monitor.clients.admission import Refused, Unauthorized
 from recodex_monitor.clients.connections import Connections
@@ -121,7 +122,8 @@ class Site:
         except TokenRefused as refused:
             _refuse(request, Unauthorized(refused.detail))
         except Refused as refused:
-            self._connections.refuse(refused)
+            if not _is_for_trial(request):
+                self._connections.refuse(refused)
             _refuse(request, refused)
         except NoRoom as error:
             self._connections.refused.add("no room", error)
@@ -238,6 +240,12 @@ def _check(request: Any) -> None:
         raise Refused(400, "bad request", "The header Host is missing, or there are several.")
     if request.channel.has_body:
         raise Refused(413, "request with a body", "The request has a body. Send it without one.")
+
+
+def _is_for_trial(request: Any) -> bool:
+    """Whether it asks for a trial of ``doctor``, which is in no statistics."""
+    path = parse_path(request.path)
+    return path is not None and is_trial(path.quoted_id.decode("latin-1"))
 
 
 def _check_room(streams: StreamFactory, channel_id: str) -> None:

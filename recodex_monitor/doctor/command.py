@@ -222,6 +222,8 @@ def follow(context: "Context") -> "Iterator[Finding]":
         answer = probing.ask(public)
         yield probing.prefix(public, answer)
         yield from probing.origin(public, answer)
+        if probing.is_origin_refused(answer):
+            public = None  # Every way would be refused, and the monitor would count a WebSocket.
     direct = context.direct
     own = probing.ask(direct) if direct is not None else ""
     yield from probing.clock([("the monitor", own), ("the public address", answer or "")])

@@ -219,11 +219,18 @@ def explain(refusal: Refusal, way: Way) -> tuple[str, str]:
     return f"the answer is {status}: {text}", "See the proxy's log and the monitor's."
 
 
+def is_origin_refused(answer: Answer | str) -> bool:
+    """Whether the monitor refuses pages of the web application."""
+    if isinstance(answer, str):
+        return False
+    return answer.refusal.status == 403 and ORIGIN in answer.refusal.body
+
+
 def origin(way: Way, answer: Answer | str) -> Iterator[Finding]:
     """Whether pages of the web application may connect, and may read what comes."""
     if isinstance(answer, str):
         return
-    if answer.refusal.status == 403 and ORIGIN in answer.refusal.body:
+    if is_origin_refused(answer):
         text = f"the monitor refuses pages of {way.origin}"
         remedy = f'Set limits: allowed_origins: ["{way.origin}"] and reload. If that is the host '
         remedy += "of the monitor itself, let the proxy pass on Host: `proxy_set_header Host "

@@ -42,6 +42,14 @@ class RefusalTests(SiteTestCase):
         origins = [one.origin for one in self.factory.connections.refused_origins]
         self.assertEqual(origins, ["null", "https://evil.example"])
 
+    def test_trial(self) -> None:
+        """What is refused to a trial of ``doctor`` is not counted: it is in no statistics."""
+        connections = self.factory.connections
+        for path in ("/channels/doctor_1", "/ws/events/doctor_1"):
+            self.assertEqual(self.get(path, "Origin: https://evil.example").status, 403)
+        self.assertFalse(connections.refused.counts)
+        self.assertEqual([*connections.refused_origins], [])
+
     def test_reasons(self) -> None:
         """A refusal tells a program by a text, and a browser's user by a page, what is wrong."""
         long = "/events/" + "x" * 600

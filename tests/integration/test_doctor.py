@@ -24,6 +24,7 @@ from tests.faults.system import set_clock, shifted_clock
 from tests.faults.table import Skipped
 from tests.integration.cluster import running_cluster, until
 from tests.integration.doctors import Report, examined, proxy
+from tests.integration.http import get as get_public
 from tests.integration.status import get, monitored
 from tests.integration.support import (
     Broker,
@@ -217,16 +218,19 @@ class PageTests(SynchronousTestCase):
         skip = MISSING
 
     def test_origin(self) -> None:
-        """Pages of an origin that is not allowed are named, now and as the monitor saw them."""
+        """An origin that is not allowed is named; the monitor does not count the doctor's own."""
         limits = {"allowed_origins": ["https://recodex.example.org"]}
         with watched(limits=limits) as (monitor, _), proxy("nginx", monitor) as found:
             options = "--public", found.url, "--origin"
             report = examined(monitor, *options, "https://other.example.org")
             self.assertEqual(report.level("origin"), "FAIL", report.checks)
             self.assertIn("https://other.example.org", report.seen("origin"))
+            page = "Origin: https://page.example.org"
+            self.assertEqual(get_public(monitor.address, "/events/job", page).status, 403)
             report = examined(monitor, *options, "https://recodex.example.org")
             self.assertEqual(report.failing(), set(), report.checks)
-            self.assertIn("https://other.example.org", report.seen("clients"))
+            self.assertIn("https://page.example.org", report.seen("clients"))
+            self.assertNotIn("https://other.example.org", report.seen("clients"))
 
     def test_certificate(self) -> None:
         """A certificate that ends soon, has another name, or is unknown."""
