@@ -227,7 +227,7 @@ def _secured(
 def _status(
     settings: Settings, sources: tuple[Any, ...], asked: tuple[Any, ...], reactor: Any
 ) -> "tuple[Inspection | None, StatusService | None]":
-    """The status page and its listener; from ``sources`` it reads, ``asked`` answers probes."""
+    """The status page, which reads from ``sources``, and its listener; ``asked`` answers probes."""
     if settings.status_uri is None:
         return None, None
     from recodex_monitor.status.inspection import Inspection

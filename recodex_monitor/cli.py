@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
             sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # Who reads the output wants no more of it, as `head`; nor does Python then try at its exit.
+        # The reader of the output has closed it, as `head` does. Keep Python from flushing at exit.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return 1
     finally:
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of the command line, of which install/manuals.py makes man pages, too."""
+    """The parser of the command line; install/manuals.py makes man pages from it, too."""
     parser = argparse.ArgumentParser(
         prog="recodex-monitor",
         description="Show the progress of ReCodEx jobs in browsers. Without a command, run the "

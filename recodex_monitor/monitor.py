@@ -185,7 +185,7 @@ class Monitor(Service):
         except (OSError, HistoryError) as error:
             (why,) = places.located([f"history.file: {_reason(error)}"], self._file)
             raise CannotStart(why) from None
-        parts.hub.restore(channels, parts.journal.forgotten)
+        parts.hub.restore(channels, parts.journal.tombstones)
         _log.info("restored {count} channels", event="restored", count=len(parts.hub.channels))
 
     def _listen(self) -> None:
@@ -269,7 +269,7 @@ def _reason(error: Exception) -> str:
 
 def _located(key: str, why: str, file: str | None) -> str:
     (found,) = places.located([f"{key}: {why}"], file)
-    # Of a default nothing is to be corrected.
+    # A default stands in no file, so there is no line to correct.
     return why if found == f"{key}: {why}" else found
 
 

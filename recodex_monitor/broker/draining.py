@@ -1,4 +1,4 @@
-"""What a stop does with the broker's messages: read all that were sent, let no more be sent.
+"""Stopping the broker's side: read all messages that were sent, and let no more be sent.
 
 ZeroMQ itself can only cut a connection, and loses what is on its way then. So this half-closes the
 connections behind ZeroMQ's back: copies of their descriptors are found among those of the process.

@@ -75,7 +75,7 @@ class Peers:
         )
 
     def discount(self) -> None:
-        """Count the newest connection no longer: it is the doctor's, and no broker."""
+        """Stop counting the newest connection: it is the doctor's, and no broker."""
         if self._newest in self._brokers:
             self._brokers.discard(self._newest)
             self.count -= 1
@@ -83,7 +83,7 @@ class Peers:
             _log.info("what has connected is recodex-monitor doctor, not a broker")
 
     def refuse(self, cause: str, host: str) -> None:
-        """Note why the next handshake that fails does so: we refused this host."""
+        """Note the reason for the next failed handshake: we refused this host."""
         self._refusal, self.refused = cause, host
 
     def handshake_failed(self, cause: str | None = None) -> None:

@@ -208,7 +208,7 @@ class PeerEvents(ZmqConnection):  # type: ignore[misc]
         events.apply(message[0], self._peers, wants_curve=self._wants_curve)
 
     def shutdown(self) -> None:
-        """Read no more; ZeroMQ must stop sending events before their reader is gone."""
+        """Stop reading; ZeroMQ must stop sending events before their reader is gone."""
         self._watched.socket.disable_monitor()
         super().shutdown()
 

@@ -29,7 +29,7 @@ The followers of a running job are all at the same position; this saves 0.4 µs 
 """
 
 _NOTHING = (-1, b"")
-_MAX_TIME = 2**32 - 1  # what fits into Channel.times: 497 days
+_MAX_TIME = 2**32 - 1  # the largest value that Channel.times can hold: 497 days
 _POSITION, _COUNT = itemgetter(0), itemgetter(1)
 
 

@@ -1,4 +1,4 @@
-"""How a connection ends whose client has not seen its job's end, through no fault of its own.
+"""Ends the connection of a client that, through no fault of its own, has not seen its job end.
 
 Clients that know close codes get one. Today's web application does not: it only listens for
 ``error``. Which frame makes all browsers fire that was measured, see docs/protocol.md.

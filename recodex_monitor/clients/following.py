@@ -154,7 +154,7 @@ class FollowedChannels:
                 self.follow(channel_id, after, self.token)
 
     def use_token(self, text: str) -> None:
-        """Follow channels with this token from now on, and longer those that it covers.
+        """Use this token for what is followed from now on, and extend what it covers already.
 
         Raises:
             TokenRefused: it is not accepted.

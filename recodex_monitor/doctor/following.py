@@ -101,7 +101,7 @@ class Follower(ABC):
         try:
             self._follow()
         except Exception as error:
-            # Whatever it is, it is a finding.
+            # Any failure is a finding.
             if not self._is_stopped:
                 self.heard.error = self.heard.error or _reason(error)
         self.heard.ended = self._seconds()
@@ -173,7 +173,7 @@ class OverHttp(Follower):
         assert link is not None
         self._connected(link)
         self._closing[:] = [lambda: link.shutdown(2)]
-        # Whoever buffers may keep the whole answer back.
+        # A proxy that buffers may keep the whole answer back for long.
         link.settimeout(None)
         return connection, connection.getresponse()
 

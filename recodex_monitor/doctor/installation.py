@@ -16,7 +16,7 @@ from recodex_monitor.tools.command import own_command
 _MAY_RUN = " is in use"
 """What is normal where a monitor runs."""
 
-_REMEDY = "Mend it, run `recodex-monitor check`, and restart the monitor."
+_REMEDY = "Correct it, run `recodex-monitor check`, and restart the monitor."
 
 
 def user_of(unit: Unit, running: Process | None) -> str | None:

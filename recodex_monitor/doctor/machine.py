@@ -98,7 +98,7 @@ def _used(context: Context, folder: Path) -> int | None:
 
 
 def synchronized() -> Iterator[Finding]:
-    """Whether this machine's clock is kept right; nothing where nobody knows."""
+    """Whether this machine's clock is synchronized; nothing if that cannot be found out."""
     command = ["timedatectl", "show", "--property=NTPSynchronized", "--value"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)

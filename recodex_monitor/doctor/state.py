@@ -72,7 +72,7 @@ def status(context: Context) -> Iterator[Finding]:
         is_unset = context.settings.status_uri is None and context.status is None
         remedy = "Does the monitor run, and with these settings? Its log says why not."
         if context.problems:
-            remedy = "Mend the settings first: those of the file are not known."
+            remedy = "Correct the settings first: those of the file are not known."
         elif is_unset:
             remedy = 'Set status_uri: ["127.0.0.1", 4568], and restart the monitor.'
         yield (warn if is_unset else fail)("status", context.why_untold, remedy)

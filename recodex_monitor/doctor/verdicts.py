@@ -72,7 +72,7 @@ def public(trial: Trial, way: Way) -> Iterator[Finding]:
         if why is None:
             yield ok(kind, _came(one, trial))
         elif _is_cut(one, trial) or (kind != "websocket" and _is_kept_back(one, trial)):
-            continue  # told below
+            continue  # reported below
         elif kind == "websocket" and _is_upgrade_lost(one, http):
             text = (
                 f"the proxy does not pass on the upgrade to WebSocket (it answers {_answer(one)})"
@@ -90,7 +90,7 @@ def _answer(one: Heard) -> str:
 
 
 def _is_upgrade_lost(one: Heard, others: Sequence[Heard]) -> bool:
-    """Whether only WebSocket fails, before it is open, and not since the page is refused."""
+    """Whether only WebSocket fails, before it is open, and not because of the page's origin."""
     if one.opened is not None or not (one.refusal or one.error):
         return False
     if one.refusal and ORIGIN in one.refusal.body:
@@ -190,7 +190,7 @@ def client_address(trial: Trial) -> Iterator[Finding]:
     if not open_ones:
         return
     if trial.readers is None:
-        text = "what address the monitor sees cannot be told without its status page"
+        text = "which address the monitor sees is not known without its status page"
         yield warn("client-address", text)
         return
     kinds = {one.kind for one in open_ones}

@@ -14,7 +14,7 @@ TIMEOUT = 5.0
 
 ORDINARY = "127.0.0.1"
 OWN_LOOPBACK = "127.77.0.1"
-"""From which the doctor connects to a public address on this machine: no proxy has it."""
+"""The doctor's own address towards a public address on this machine: no proxy connects from it."""
 
 _PORTS = {"ws": 80, "wss": 443}
 _AGENT = "Mozilla/5.0 (compatible; recodex-monitor doctor)"
@@ -182,7 +182,7 @@ def direct_way(settings: Settings, token: str = "") -> Way:
     """The way to the monitor's own listener."""
     endpoint: Endpoint = settings.websocket_uri
     tls = trusting() if settings.websocket_tls != Tls() else None
-    # A balancer's own connection, which is nobody else's.
+    # Announces a connection of a balancer's own, made for no client.
     greeting = b"PROXY UNKNOWN\r\n" if settings.websocket_proxy_protocol else b""
     if isinstance(endpoint, SocketFile):
         return Way("localhost", file=endpoint.path, tls=tls, greeting=greeting, token=token)

@@ -89,7 +89,7 @@ def _vacuum(source: str, made: str, how: str) -> None:
         try:
             db.execute("VACUUM INTO ?", (made,))
         except sqlite3.OperationalError as error:
-            # A database that is locked or damaged is told as such.
+            # These errors say that the database is locked or damaged.
             if error.sqlite_errorcode & 0xFF not in UNWRITABLE:
                 raise
             folder = os.path.dirname(made)

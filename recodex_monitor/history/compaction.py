@@ -1,6 +1,6 @@
-"""Compaction of a history file: removes forgotten channels, merges small records.
+"""Compaction of a history file: removes what tombstones stand for, merges small records.
 
-Of a forgotten channel its summary stays, as long as there are not too many newer ones.
+The summary of a removed channel stays, as long as there are not too many newer ones.
 """
 
 import sqlite3

@@ -43,7 +43,7 @@ class Journal:
     """Saves channels to a file for a hub, and reads them when it is opened.
 
     Attributes:
-        forgotten: tombstones that were in the file when it was opened, see ``Hub.restore``.
+        tombstones: those that were in the file when it was opened, see ``Hub.restore``.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Journal:
         self._sync = sync
         self._now = now
         self._closing = ExitStack()
-        self.forgotten: list[Tombstone] = []
+        self.tombstones: list[Tombstone] = []
         self._channels = self._records = 0
         self._tombstones: dict[int, tuple[int, Tombstone | None]] = {}
         self._unsaved: dict[Channel, None] = {}
@@ -100,7 +100,7 @@ class Journal:
         self._closing.callback(self._syncing.close)
         self._closing.callback(self._compaction.stop)
         self._closing.callback(self._save_rest)
-        self.forgotten = loaded.tombstones
+        self.tombstones = loaded.tombstones
         self._channels, self._records = loaded.last_channel, loaded.last_record
         for number, size in loaded.dead.items():
             self._compaction.add_dead(number, size)

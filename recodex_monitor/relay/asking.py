@@ -70,7 +70,7 @@ def make_ask(reactor: Any) -> Ask:
 
 
 class Owner(Protocol):
-    """What may have to own no more."""
+    """What can give up ownership."""
 
     def step_down(self, why: str) -> None:
         """Become an edge."""

@@ -59,7 +59,7 @@ class Certainty:
         self._clock = clock
 
     def has(self, channel_id: str, after: str) -> bool:
-        """Whether the hub has the message with this id; also if there is none to have."""
+        """Whether the hub has the message with this id; an empty id asks for none, and is true."""
         channel = self._node.follower.hub.channels.get(channel_id)
         return not after or (channel is not None and count_at(channel, after) is not None)
 

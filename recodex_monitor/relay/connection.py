@@ -119,7 +119,7 @@ class EngineConnection(Protocol):
 
 
 def _text(reason: Failure) -> str:
-    """That a connection was lost, and why if TLS tells it: by a list, each with where it was."""
+    """Says that a connection was lost, and why if TLS gives errors: a list of tuples."""
     text, told = "the connection to the engine was lost", getattr(reason.value, "args", ())
     if told and isinstance(told[0], list):
         return f"{text}: {', '.join(str(one[-1]) for one in told[0])}"

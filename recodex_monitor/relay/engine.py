@@ -20,10 +20,10 @@ from recodex_monitor.relay.dialing import Facts, Session, facts_of
 _log = Logger()
 
 FIRST_RETRY, LAST_RETRY, JITTER = 0.05, 1.0, 0.1
-"""Seconds between two attempts to connect: the first, the longest, and what chance adds."""
+"""Seconds between two attempts to connect: the first, the longest, and the random part."""
 
 ASKED_EVERY = 10
-"""Seconds between two questions how the engine is."""
+"""Seconds between two checks of the engine."""
 
 
 class Script:
@@ -63,7 +63,7 @@ class Commands(Protocol):
         """Subscribe to names, until the session ends."""
 
     def unsubscribe(self, names: Sequence[bytes]) -> None:
-        """Subscribe no more."""
+        """End subscriptions."""
 
 
 @implementer(ILogObserver)
@@ -143,7 +143,7 @@ class Engine:
         self._service.startService()
 
     def stop(self) -> "Deferred[Any]":
-        """End the session and connect no more."""
+        """End the session, and do not connect again."""
         self._is_stopping = True
         stopped: Deferred[Any] = self._service.stopService()
         return stopped
@@ -196,7 +196,7 @@ class Engine:
         if isinstance(told, bytes):
             self.known = facts_of(told)
         elif told[0] != b"master":
-            self.restart("it is the primary no more")
+            self.restart("it is no longer the primary")
 
     def call(self, *words: Word) -> "Deferred[Any]":
         """Send a command; see Commands."""
@@ -214,7 +214,7 @@ class Engine:
             self.session.messages.send("SUBSCRIBE", *names)
 
     def unsubscribe(self, names: Sequence[bytes]) -> None:
-        """Subscribe no more; see Commands."""
+        """End subscriptions; see Commands."""
         if self.session is not None:
             self.session.messages.send("UNSUBSCRIBE", *names)
 
@@ -240,7 +240,7 @@ def _refused(failure: Failure, engine: Engine) -> Failure:
     """Look for the primary at once if this server is none any more."""
     error = failure.value
     if isinstance(error, EngineError) and error.code == "READONLY":
-        engine.restart("it is the primary no more")
+        engine.restart("it is no longer the primary")
         return Failure(EngineAway("the engine has become a replica"))
     return failure
 

@@ -57,7 +57,7 @@ class Followed:
         self.tell_waiting(0)
 
     def tell_waiting(self, which: int) -> None:
-        """Let those begin who wait (0), or refuse them (1)."""
+        """Call ``begin`` (0) or ``refuse`` (1) of all who wait."""
         waiting, self.waiting = self.waiting, []
         for calls in waiting:
             try:
@@ -145,7 +145,7 @@ class Follower:
             self._lingering.put(channel_id, self._clock.seconds())
 
     def forget(self, channel_id: str) -> None:
-        """Follow a channel no more, which is not in the hub, unless somebody waits for it."""
+        """Stop following a channel that is not in the hub, unless somebody waits for it."""
         self._lingering.discard(channel_id)
         one = self.followed.get(channel_id)
         if one is not None and not one.waiting:
@@ -193,7 +193,7 @@ class Follower:
         one = self.followed.get(channel_id)
         channel = self._mirror.hub.channels.get(channel_id)
         if one is None:
-            # It was followed no more while it was read.
+            # The last follower left while it was read.
             if channel is not None and not channel.subscriptions:
                 self._mirror.hub.retention.drop(channel)
             return

@@ -147,7 +147,7 @@ class Intake:
         pending.top, pending.replaces, pending.is_known = 0, True, False
 
     def settle(self, pending: Pending) -> None:
-        """Forget what is pending of a channel if it is nothing, else push others first."""
+        """Remove a channel if nothing of it is pending, else put it behind all others."""
         del self.pending[pending.channel_id]
         if not pending.is_settled:
             self.pending[pending.channel_id] = pending
@@ -159,7 +159,7 @@ class Intake:
             del self.pending[channel.id]
 
     def take_all(self) -> list[Pending]:
-        """Take everything out."""
+        """Remove everything that is pending, and return it."""
         taken, self.pending, self.size = [*self.pending.values()], {}, 0
         return taken
 

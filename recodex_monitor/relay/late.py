@@ -1,4 +1,4 @@
-"""Late messages: what a node that owns no more has still heard from the broker.
+"""Late messages: what a node that no longer owns has still heard from the broker.
 
 It writes them to a list in the engine; the new owner appends them to their channels and removes
 them from the list by the call that pushes them. While a node hands over, the broker may still talk
@@ -85,7 +85,7 @@ class LateMessages:
         await self.bury(name)
 
     async def bury(self, name: str) -> None:
-        """Let nobody wait for an earlier life of this node, which may have died handing over.
+        """Let nobody wait for an earlier process of this node, which may have died handing over.
 
         Raises:
             EngineAway: the engine is away, and it is to be tried again.
@@ -100,12 +100,12 @@ class LateMessages:
         The publisher tells by ``on_late`` when this is to be called again.
 
         Args:
-            owns: whether this node does still.
+            owns: whether this node still owns.
 
         Raises:
             EngineAway: the engine is away.
         """
-        # In this order: what a node hands over is in the list before the node has done.
+        # In this order: a node adds what it hands over to the list before it leaves this set.
         nodes = await self._engine.call("SMEMBERS", self._keys.yielding)
         entries = await self._read()
         if not owns() or self._publisher.late:
@@ -134,7 +134,9 @@ class LateMessages:
             try:
                 found.append(await self._entry(name, json.loads(fields)))
             except (ValueError, KeyError, TypeError, AttributeError):
-                _log.error("what is no late message is dropped: {entry!r}", entry=entry[:200])
+                _log.error(
+                    "dropped an entry that is not a late message: {entry!r}", entry=entry[:200]
+                )
                 found.append(Entry(name, "", [], None))
         return found
 
@@ -145,7 +147,7 @@ class LateMessages:
         return Entry(name, channel_id, texts, End(end) if end is not None else None)
 
     def tick(self, *, is_up: bool) -> None:
-        """Wait no longer for what does not come; to be called every second.
+        """Stop waiting for nodes that do not hand over; to be called every second.
 
         Args:
             is_up: whether the engine is there; what others hand over cannot come without it.
@@ -161,7 +163,7 @@ class LateMessages:
 
     def _take(self, entries: list[Entry]) -> None:
         for one in entries:
-            # Of what the engine has lost again, this owner has the messages.
+            # An engine that lost data may give entries again that this owner has already.
             if one.id not in self._taken and one.texts:
                 self._taken.add(one.id)
                 self._publisher.intake.insert(one.channel_id, one.texts, one.end)

@@ -151,7 +151,7 @@ class Lease:
 
         Raises:
             EngineAway: the engine is away.
-            EngineError: this node has the lease no more.
+            EngineError: this node no longer has the lease.
         """
         values = (self.value, self.token, self.generation)
         before, *old, generation = await self._engine.run(_FENCE, self._lease_and_fence, values)

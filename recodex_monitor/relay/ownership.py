@@ -169,7 +169,7 @@ class Ownership:
         parts.publisher.begin(parts.lease.token, asks=True)
 
     def _settled(self) -> None:
-        """Note in the engine that it has all messages, once for each time that this was asked."""
+        """Note in the engine, once until the next check is due, that it has all messages."""
         if self.role is Role.OWNER and not self._is_verified:
             self._is_verified = True
             facts = self._parts.engine.facts
@@ -191,7 +191,7 @@ class Ownership:
         parts = self._parts
         if parts.engine.session is None:
             parts.broker.stopService()
-        _log.warn("this node owns no more: {why}", event="node_yields", why=why)
+        _log.warn("this node no longer owns: {why}", event="node_yields", why=why)
         self._become(Role.YIELDING)
         rest, token = parts.publisher.cease(), parts.lease.token
         parts.lease.renew_token()

@@ -43,7 +43,7 @@ class Broker(Protocol):
         """Listen for the broker; raises OSError if that cannot be."""
 
     def stopService(self) -> None:
-        """Take all that the broker has sent, and listen no more."""
+        """Take all that the broker has sent, and stop listening."""
 
 
 class Parts(NamedTuple):

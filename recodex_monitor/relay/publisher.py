@@ -110,14 +110,14 @@ class Publisher:
         self._tell_settled()
 
     def cease(self) -> list[Pending]:
-        """Push no more; returns what was not acknowledged."""
+        """Stop pushing; returns what was not acknowledged."""
         self.token = None
         self.late = []
         self.intake.is_held = False
         return self.intake.take_all()
 
     def settled(self) -> "Deferred[None]":
-        """Fires when nothing is waiting for the engine; fails if this node owns no more."""
+        """Fires when nothing is waiting for the engine; fails if this node no longer owns."""
         if self.is_settled:
             return succeed(None)
         self._settled.append(Deferred())

@@ -122,7 +122,7 @@ class Relay:
         """Connect to the engine; from now on this node may become the owner.
 
         Args:
-            broker: is started when this node becomes the owner, and stopped when it is no more.
+            broker: is started when this node becomes the owner, and stopped when it no longer is.
         """
         self._broker = broker
         loading = Loading(self.engine, self._keys, self.mirror)

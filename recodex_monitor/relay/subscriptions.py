@@ -32,7 +32,7 @@ class Subscriptions:
             self._engine.subscribe([*map(self._keys.stream, names)])
 
     def remove(self, channel_ids: Iterable[str]) -> None:
-        """Subscribe to channels no more."""
+        """End subscriptions to channels."""
         for names in _chunks(channel_ids):
             self._engine.unsubscribe([*map(self._keys.stream, names)])
 

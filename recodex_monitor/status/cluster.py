@@ -45,7 +45,7 @@ def _away(engine: Told) -> Hint:
     remedy = "Look whether it runs, and at the network to it."
     if why:
         text = f"the engine has been away for {away}: {why}."
-        remedy = "See to that; `recodex-monitor check --connect` tells when it is right."
+        remedy = "Correct that; `recodex-monitor check --connect` says when it works."
     text += " The owner keeps what the broker says; clients get it when the engine is back."
     return Hint("engine-away", text, remedy)
 

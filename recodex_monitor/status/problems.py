@@ -67,5 +67,7 @@ def problems(seen: Seen) -> Iterator[Hint]:
         yield Hint("slow-followers", text, "Look at the proxy and the network before it.")
     if seen.late >= LATE:
         text = f"the monitor was up to {seen.late:.1f} s late in the last minute."
-        remedy = "Look at the machine's processor, memory and disk: something takes its time."
+        remedy = (
+            "Look at the machine's processor, memory and disk: something slows the monitor down."
+        )
         yield Hint("lag", text, remedy)

@@ -66,7 +66,7 @@ class Monitor:
 
     def start(self) -> "Monitor":
         """Open the file and restore what is in it."""
-        self.hub.restore(self.journal.open(), self.journal.forgotten)
+        self.hub.restore(self.journal.open(), self.journal.tombstones)
         return self
 
     def publish(self, channel_id: str, *commands: str) -> None:

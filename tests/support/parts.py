@@ -123,7 +123,7 @@ class FakeJournal:
     def __init__(self, done: list[str]) -> None:
         self._done = done
         self.error: Exception | None = None
-        self.forgotten = ["a tombstone"]
+        self.tombstones = ["a tombstone"]
 
     def open(self) -> list[Any]:
         """Record it, or fail."""
