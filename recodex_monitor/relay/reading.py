@@ -31,7 +31,8 @@ class Reading:
             entries = await self._engine.call("XRANGE", key, max(1, count), "+", "COUNT", PAGE)
             batches = [*parse_entries(channel_id, entries)]
             if not count and not batches:
-                await self.read_end(channel_id)
+                if await self.read_end(channel_id):
+                    continue
                 return False
             if count and not self._continues(batches, count):
                 return await self._compare(channel_id, key)
@@ -39,16 +40,23 @@ class Reading:
             if len(entries) < PAGE:
                 return True
 
-    async def read_end(self, channel_id: str) -> None:
+    async def read_end(self, channel_id: str) -> bool:
         """Read how a channel ended whose messages the engine keeps no longer.
+
+        Returns whether it keeps them: a channel may begin and end while it is looked for.
 
         Raises:
             EngineAway: the engine was lost.
             EngineError: the engine refuses, or has something else there.
         """
         found = await self._engine.call("GET", self._keys.end(channel_id))
-        if found is not None:
+        if found is None:
+            return False
+        if await self._engine.call("EXISTS", self._keys.stream(channel_id)):
+            return True
+        if not self._mirror.count(channel_id):
             self._mirror.remember(channel_id, parse_ended(found))
+        return False
 
     def _continues(self, batches: list[Batch], count: int) -> bool:
         return bool(batches) and batches[0].first <= count and not self._mirror.is_other(batches[0])

@@ -180,7 +180,7 @@ class Node:
         self.is_bound = False
         self.is_taken = False
         self.clock = LoopClock(machine.clock)
-        channels = channels or Channels(retention=1000, idle_timeout=10_000)
+        channels = channels or Channels(retention=10_000, idle_timeout=10_000)
         live = LiveSettings(channels, Limits())
         self.hub = Hub(self.clock, live)
         self.dialer = FakeDialer(machine.server, machine.keys, machine.clock)

@@ -41,6 +41,18 @@ class ReadingTests(PartTestCase):
         assert found is not None
         self.assertEqual((found.end, found.outcome, found.count), (End.FINISHED, End.FAILED, 12))
 
+    def test_ended_meanwhile(self) -> None:
+        """A channel that begins and ends between two commands is read as one that is kept."""
+        self.engine.is_slow = True
+        reading = ensureDeferred(Reading(self.engine, self.keys, self.mirror).read("job"))
+        self.engine.answer()
+        self.pushed(1, 2, ends=True)
+        self.server.data[b"rx:end:job"] = b"finished finished 1000 3 7"
+        for _ in range(3):
+            self.engine.answer()
+        self.assertTrue(self.successResultOf(reading))
+        self.assertEqual(self.logged, texts(1, 2, ends=True))
+
     def test_lost(self) -> None:
         """What the engine has lost stays in the hub: its owner will push it again."""
         self.pushed(1, 2, 3)

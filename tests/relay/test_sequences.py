@@ -22,6 +22,11 @@ def waited(tenths: int, steps: int) -> Step:
     return "wait", {"tenths": tenths, "steps": steps}
 
 
+def said(channel: str, count: int, *, end: bool = True) -> Step:
+    """The broker says something; the job ends with that, unless it is too early in the test."""
+    return "speak", {"channel": channel, "count": count, "end": end}
+
+
 RESTARTED: list[Step] = [("stop_engine", {"is_up": False}), ("stop_engine", {"is_up": True})]
 
 
@@ -110,4 +115,23 @@ class SequenceTests(MachineTestCase):
             ("crash", {"node": 0, "is_heard": True}),
             RESTARTED[0],
             isolated("b", 9, is_heard=False),
+        )
+
+    def test_ended_while_read(self) -> None:
+        """A job begins and ends just when a node has not found it and asks how it ended."""
+        self.play(
+            joined(2, "c"),
+            said("b", 2),
+            joined(2, "a"),
+            said("c", 4),
+            ("cut_once", {"is_heard": False, "node": 2}),
+            said("b", 5),
+            said("c", 2, end=False),
+            joined(0, "a"),
+            said("c", 5),
+            said("b", 1),
+            said("b", 1, end=False),
+            said("c", 3),
+            said("b", 3, end=False),
+            said("c", 5),
         )
