@@ -5,7 +5,7 @@
 import cs from "./texts-cs.js";
 import en from "./texts-en.js";
 
-const LANGUAGES = { en, cs };
+const LANGUAGES = { __proto__: null, en, cs }; // languages may have any name, such as "constructor"
 
 /** The language to use of those that somebody reads, such as "cs-CZ", the best first. */
 export function chosen(...wanted) {

@@ -47,7 +47,7 @@ class BoardTests(SynchronousTestCase):
     def test_pasted(self) -> None:
         """Pasted ids are added to the address; a range stands for its ids."""
         with running_monitor() as monitor, open_page(locale="cs") as page:
-            page.goto(http_url(monitor, "/board"))
+            page.goto(http_url(monitor, "/board?lang=constructor"))  # no language, so the browser's
             page.get_by_text("Vložte identifikátory").wait_for()
             page.get_by_label("Identifikátory vyhodnocení").fill("a\n b; job-8..10 a")
             page.get_by_role("button", name="Sledovat").click()
