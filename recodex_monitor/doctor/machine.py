@@ -46,9 +46,11 @@ def log(context: Context) -> Iterator[Finding]:
         yield _disk("log", f"{file}", str(Path(file).parent))
     except OSError as error:
         if not isinstance(error, PermissionError):
-            yield warn(
-                "log", f"{file}: {error.strerror}", "Is it rotated away? Reload the monitor."
+            remedy = (
+                "Was it rotated away? Reload the monitor. If its folder is missing, make that: "
             )
+            remedy += "meanwhile the log goes to standard error, as to the journal."
+            yield warn("log", f"{file}: {error.strerror}", remedy)
 
 
 def _disk(check: str, about: str, folder: str) -> Finding:
