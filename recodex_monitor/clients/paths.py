@@ -35,11 +35,12 @@ _FILE = re.compile(
 )
 _CHANNEL = re.compile(rb".*/(%b)/+([^/]*)" % _ROOTS, re.DOTALL)
 _CHANNEL_WITH_SLASHES = re.compile(rb"/+(%b)/+(.*)" % _ROOTS, re.DOTALL)
-_MANY = re.compile(rb".*/(events)", re.DOTALL)
+_ROOT = re.compile(rb".*/(%b)" % _ROOTS, re.DOTALL)
 _HOST = re.compile(rb"^https?://[^/]*", re.IGNORECASE)
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
+_NO_ID = "The channel id is missing. The path must end with it, as in /{name}/CHANNEL."
 _BAD_ID = "The channel id must be percent-encoded UTF-8."
 _NOT_FOUND = (
     "There is nothing at this path. Followers of a job connect by WebSocket, at any path, or "
@@ -64,19 +65,32 @@ def parse_path(target: bytes) -> Path | None:
     """Find out what a request's target without its query names; None for nothing that is here.
 
     An id has its slashes percent-encoded. Where the path begins with the root it may have others,
-    too.
+    too. Slashes at the end of a path count for nothing.
     """
-    path = _HOST.sub(b"", target)
-    if not path.strip(b"/"):
+    path = _HOST.sub(b"", target).rstrip(b"/")
+    if not path:
         return Path("")
     file, channel = _FILE.fullmatch(path), _CHANNEL.fullmatch(path)
     # A page with too many slashes in its address finds its own files in the folder "watch".
     if file and (channel is None or (channel[1] == b"watch" and file[1].decode() in FILES)):
         return Path(file[1].decode())
-    channel = channel or _CHANNEL_WITH_SLASHES.fullmatch(path)
-    if channel is None and _MANY.fullmatch(path):
-        return Path("events")
-    return Path(channel[1].decode(), channel[2]) if channel else None
+    if channel := channel or _CHANNEL_WITH_SLASHES.fullmatch(path):
+        return Path(channel[1].decode(), channel[2])
+    root = _ROOT.fullmatch(path)
+    return Path(root[1].decode()) if root else None
+
+
+def id_of(path: Path, limit: int) -> str:
+    """The channel id that a path must have, of at most so many bytes.
+
+    Raises:
+        Refused: it is missing, too long, or badly encoded.
+    """
+    if not path.quoted_id:
+        raise Refused(400, "bad channel id", _NO_ID.format(name=path.name))
+    if len(unquote_to_bytes(path.quoted_id)) > limit:
+        raise Refused(414, "long channel id", f"The channel id is longer than {limit} bytes.")
+    return unquoted(path.quoted_id)
 
 
 def unquoted(quoted: bytes) -> str:

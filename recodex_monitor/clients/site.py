@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from twisted.logger import Logger
 from twisted.web import http
@@ -21,7 +20,7 @@ from recodex_monitor.clients.http_connection import HttpConnection
 from recodex_monitor.clients.jobs_stream import followed_in
 from recodex_monitor.clients.opening import Opening
 from recodex_monitor.clients.origins import allow_origin, answer_preflight
-from recodex_monitor.clients.paths import FOLDER, OWN_FILES, PAGES, not_found, parse_path, unquoted
+from recodex_monitor.clients.paths import FOLDER, OWN_FILES, PAGES, id_of, not_found, parse_path
 from recodex_monitor.clients.refusals import METHODS, refusal
 from recodex_monitor.clients.snapshots import MAX_WAIT
 from recodex_monitor.clients.stream_factory import StreamFactory
@@ -40,7 +39,6 @@ _POLICY = (
     b"connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _INDEX = "index.html"
-_NO_ID = "The channel id is missing. The path must end with it, as in /watch/CHANNEL."
 _NO_FOLLOW = (
     "The path must end with a channel id, as in /events/CHANNEL, or the query must name from 1 to "
     "{most} channels, as in /events?follow=CHANNEL&follow=CHANNEL@AFTER."
@@ -164,15 +162,7 @@ class Site:
         elif path.name == "events" and not path.quoted_id:
             self._jobs(request)
         else:
-            self._roots[path.name](request, self._channel_id(path.quoted_id))
-
-    def _channel_id(self, quoted: bytes) -> str:
-        if not quoted:
-            raise Refused(400, "bad channel id", _NO_ID)
-        limit = self._settings.limits.max_channel_id
-        if len(unquote_to_bytes(quoted)) > limit:
-            raise Refused(414, "long channel id", f"The channel id is longer than {limit} bytes.")
-        return unquoted(quoted)
+            self._roots[path.name](request, id_of(path, self._settings.limits.max_channel_id))
 
     def _watch(self, request: Any, channel_id: str) -> None:
         wanted = _text(_argument(request, b"lang"))

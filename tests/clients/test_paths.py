@@ -23,7 +23,19 @@ class PathTests(SynchronousTestCase):
             ("/ws/events/job", Path("events", b"job")),
             ("//events/job", Path("events", b"job")),
             ("/a/b/ws//channels///a%2Fb", Path("channels", b"a%2Fb")),
-            ("/watch/", Path("watch", b"")),
+            ("/watch/", Path("watch")),
+            ("/channels", Path("channels")),
+            ("/ws//channels//", Path("channels")),
+            ("/board/", Path("board")),
+            ("/ws/board//", Path("board")),
+            ("/watch/board/", Path("watch", b"board")),
+            ("/watch/job/", Path("watch", b"job")),
+            ("/ws/events/job//", Path("events", b"job")),
+            ("/channels/job/", Path("channels", b"job")),
+            ("/channels/job%2F/", Path("channels", b"job%2F")),
+            ("/channels/watch/", Path("channels", b"watch")),
+            ("/events/a/b/", Path("events", b"a/b")),
+            ("/progress.js/", Path("progress.js")),
             ("/events", Path("events")),
             ("/ws//events", Path("events")),
             ("/ws/events/", Path("events")),
@@ -42,7 +54,6 @@ class PathTests(SynchronousTestCase):
             "/ws",
             "/ws/",
             "/myevents",
-            "/channels",
             "/myevents/job",
             "/ws/events/a/b",
             "/x.js",
@@ -51,7 +62,13 @@ class PathTests(SynchronousTestCase):
 
     def test_links_of_the_page(self) -> None:
         """The page finds its own files, however many slashes its address has."""
-        for page in ("/watch/job", "/ws/watch/job", "/ws//watch/job", "/ws//watch//job"):
+        for page in (
+            "/watch/job",
+            "/ws/watch/job",
+            "/ws//watch/job",
+            "/ws//watch//job",
+            "/watch/job/",
+        ):
             for name in ("watch.js", "watch.css", "common.css", "favicon.ico"):
                 link = urlsplit(urljoin(f"http://a{page}", f"../{name}"))
                 self.assertEqual(parse_path(link.path.encode()), Path(name), page)

@@ -17,8 +17,8 @@ class RefusalTests(SiteTestCase):
 
     def test_unknown_paths(self) -> None:
         """An unknown path gets 404, and nothing of the request is repeated."""
-        others = ("*", "/ws", "/ws/", "/ws/event/job", "/ws/channels", "/ws/events/a/b")
-        for path in ("/none", "/channels", "/watch", "/web/", "/../web.py", *others):
+        others = ("*", "/ws", "/ws/", "/ws/event/job", "/ws/events/a/b")
+        for path in ("/none", "/mychannels", "/web/", "/../web.py", *others):
             found = self.get(path)
             self.assertEqual((found.status, found.body[:14]), (404, b"404 Not Found\n"), path)
             self.assertIn(b"/events/CHANNEL", found.body)
@@ -55,7 +55,9 @@ class RefusalTests(SiteTestCase):
         long = "/events/" + "x" * 600
         for path, headers, method, expected in (
             ("/none", (), "GET", "/watch/CHANNEL"),
-            ("/watch/", (), "GET", "The channel id is missing"),
+            ("/watch/", (), "GET", "as in /watch/CHANNEL."),
+            ("/channels/", (), "GET", "as in /channels/CHANNEL."),
+            ("/ws/channels", (), "GET", "as in /channels/CHANNEL."),
             ("/events/%ff", (), "GET", "UTF-8"),
             (long, (), "GET", "longer than 512 bytes"),
             ("/channels/job?wait=999", (), "GET", "from 0 to 60"),
