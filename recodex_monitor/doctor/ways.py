@@ -4,7 +4,7 @@ import socket
 import ssl
 from dataclasses import dataclass, replace
 from http.client import HTTPConnection
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from recodex_monitor.settings.endpoints import Address, Endpoint, SocketFile
 from recodex_monitor.settings.schema import Settings, Tls
@@ -152,21 +152,14 @@ def public_way(url: str, origin: str = "", token: str = "") -> Way:
     Raises:
         ValueError: it is no such address, or the origin is none.
     """
-    wrong = ValueError(f"{url!r} is no public address; write wss://HOST/ws or ws://HOST/ws")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise wrong from None
-    if parts.scheme not in _PORTS or not parts.hostname or parts.username or port == 0:
-        raise wrong
+    parts = _split(url)
     tls = None
     if parts.scheme == "wss":
         tls = ssl.create_default_context()
         tls.set_alpn_protocols(["http/1.1"])
     way = Way(
-        parts.hostname,
-        port or _PORTS[parts.scheme],
+        parts.hostname or "",
+        parts.port or _PORTS[parts.scheme],
         parts.path,
         tls,
         token=token,
@@ -176,6 +169,19 @@ def public_way(url: str, origin: str = "", token: str = "") -> Way:
         raise ValueError(f"{origin!r} is no origin of pages; write https://HOST")
     own = f"{'https' if tls else 'http'}://{way.authority}"
     return replace(way, origin=origin.rstrip("/") or own)
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of a public address; raises ValueError if it is none."""
+    wrong = ValueError(f"{url!r} is no public address; write wss://HOST/ws or ws://HOST/ws")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise wrong from None
+    if parts.scheme not in _PORTS or not parts.hostname or parts.username or port == 0:
+        raise wrong
+    return parts
 
 
 def direct_way(settings: Settings, token: str = "") -> Way:

@@ -135,6 +135,18 @@ class Dialer(NamedTuple):
         Raises:
             EngineAway: none of them can be used; the text has a reason for each.
         """
+        found = await self._dial_all()
+        sessions = [one for one in found if isinstance(one, Session)]
+        if not sessions:
+            raise EngineAway("; ".join(map(str, found)))
+        best = max(sessions, key=lambda session: session.generation)
+        for session in sessions:
+            if session is not best:
+                session.abort()
+        return best
+
+    async def _dial_all(self) -> list[Session | str]:
+        """What each server gives; once one can be used, the others have ``GRACE`` seconds."""
         told: dict[EngineAddress, Session | str] = {}
         dials: list[Deferred[None]] = []
         hurrying: list[Any] = []
@@ -153,15 +165,7 @@ class Dialer(NamedTuple):
         for call in hurrying:
             if call.active():
                 call.cancel()
-        found = [told[one] for one in self.addresses]
-        sessions = [one for one in found if isinstance(one, Session)]
-        if not sessions:
-            raise EngineAway("; ".join(map(str, found)))
-        best = max(sessions, key=lambda session: session.generation)
-        for session in sessions:
-            if session is not best:
-                session.abort()
-        return best
+        return [told[one] for one in self.addresses]
 
     async def _try(self, address: EngineAddress) -> Session | str:
         """Connect to a server if it may be used; else returns why it cannot be."""

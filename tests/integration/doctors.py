@@ -9,18 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.integration.prefixed import wait_for_port
+from tests.integration.prefixed import NGINX_HEAD, wait_for_port
 from tests.integration.support import COMMAND, Monitor, free_ports
 from tests.support.certificates import Authority
 
-NGINX = """
-daemon off; master_process off; pid nginx.pid; error_log stderr;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path body; proxy_temp_path proxy;
-  fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-  server {{
+NGINX = (
+    NGINX_HEAD
+    + """  server {{
     listen 127.0.0.1:{port} {tls};
     ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;
     location {location} {{
@@ -36,6 +31,7 @@ http {{
   }}
 }}
 """
+)
 HAPROXY = """
 defaults
     mode http

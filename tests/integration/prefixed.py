@@ -13,14 +13,19 @@ from shutil import which
 from tests.integration.proxies import HOMES
 from tests.integration.support import Monitor, free_ports
 
-NGINX = """
+NGINX_HEAD = """
 daemon off; master_process off; pid nginx.pid; error_log stderr;
 events {{}}
 http {{
   access_log off;
   client_body_temp_path body; proxy_temp_path proxy;
   fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-  upstream m {{ server {monitor}; }}
+"""
+"""The beginning of nginx's configuration, up to its servers, as a template."""
+
+NGINX = (
+    NGINX_HEAD
+    + """  upstream m {{ server {monitor}; }}
   server {{
     listen 127.0.0.1:{port};
     location /ws {{
@@ -30,6 +35,7 @@ http {{
   }}
 }}
 """
+)
 APACHE = """
 ServerRoot /etc/apache2
 DefaultRuntimeDir {folder}

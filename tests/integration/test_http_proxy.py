@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.http import Address, Client, get
+from tests.integration.prefixed import NGINX_HEAD
 from tests.integration.support import (
     Broker,
     Monitor,
@@ -21,14 +22,9 @@ from tests.support.alone import alone
 from tests.support.frames import HANDSHAKE
 from tests.support.http import request
 
-NGINX = """
-daemon off; master_process off; pid nginx.pid; error_log stderr;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path body; proxy_temp_path proxy;
-  fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-  gzip on; gzip_types *; gzip_min_length 1; gzip_proxied any;
+NGINX = (
+    NGINX_HEAD
+    + """  gzip on; gzip_types *; gzip_min_length 1; gzip_proxied any;
   upstream monitor {{ server 127.0.0.1:{monitor}; keepalive 4; }}
   map $http_upgrade $connection_upgrade {{ default upgrade; "" ""; }}
   server {{
@@ -43,6 +39,7 @@ http {{
   }}
 }}
 """
+)
 
 
 @contextmanager
