@@ -10,7 +10,7 @@ from recodex_monitor.doctor.context import Context
 from recodex_monitor.doctor.findings import Finding, fail, ok, warn
 from recodex_monitor.doctor.ports import Process
 from recodex_monitor.doctor.units import Unit, is_loaded
-from recodex_monitor.settings import environment, secrets
+from recodex_monitor.settings import environment, places, secrets
 from recodex_monitor.tools.command import own_command
 
 _MAY_RUN = " is in use"
@@ -87,7 +87,7 @@ def _as_myself(context: Context) -> tuple[bool, list[str]]:
     found = list(checks.find(context.settings))
     mistakes = [text for text, is_mistake in found if is_mistake]
     if mistakes:
-        return False, mistakes
+        return False, places.located(mistakes, context.file)
     notes = [text for text, is_mistake in found if not is_mistake]
     notes += secrets.exposed(context.file, context.settings)
     return True, [*notes, *environment.unknown()]

@@ -3,6 +3,7 @@
 import os
 import pwd
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -38,6 +39,15 @@ class SettingsTests(SynchronousTestCase):
         made = Context(made.direct, problems=("config.yml: cannot be read: Permission denied",))
         self.patch(os, "geteuid", lambda: 1)
         self.assertEqual(levels(list(installation.settings(made, None))), {"settings": "warn"})
+
+    def test_place(self) -> None:
+        """A mistake names file and line of its key, as `check` does."""
+        file = self.mktemp()
+        Path(file).write_text("---\nstatus_uri: [127.0.0.1, 4568]\n")
+        made = self.find(Finding("status_uri: needs an extra"))
+        made.file = file
+        told = [one.seen for one in installation.settings(made, None)]
+        self.assertEqual(told, [f"{file}:2: status_uri: needs an extra"])
 
     def test_another_user(self) -> None:
         """Root checks as the monitor's user; others say that they could not."""
