@@ -32,15 +32,15 @@ export default {
   },
   "over-failed": {
     "by": "failed",
-    "one": "Vyhodnocení skončilo: {failed} test z celkových {n} neprošel",
-    "few": "Vyhodnocení skončilo: {failed} testy z celkových {n} neprošly",
-    "other": "Vyhodnocení skončilo: {failed} testů z celkových {n} neprošlo"
+    "one": "Vyhodnocení skončilo: {failed} test z celkového počtu {n} neprošel",
+    "few": "Vyhodnocení skončilo: {failed} testy z celkového počtu {n} neprošly",
+    "other": "Vyhodnocení skončilo: {failed} testů z celkového počtu {n} neprošlo"
   },
   "over-skipped": {
     "by": "skipped",
-    "one": "Vyhodnocení skončilo: {skipped} test z celkových {n} byl přeskočen",
-    "few": "Vyhodnocení skončilo: {skipped} testy z celkových {n} byly přeskočeny",
-    "other": "Vyhodnocení skončilo: {skipped} testů z celkových {n} bylo přeskočeno"
+    "one": "Vyhodnocení skončilo: {skipped} test z celkového počtu {n} byl přeskočen",
+    "few": "Vyhodnocení skončilo: {skipped} testy z celkového počtu {n} byly přeskočeny",
+    "other": "Vyhodnocení skončilo: {skipped} testů z celkového počtu {n} bylo přeskočeno"
   },
   "over-tasks-completed": {
     "one": "Vyhodnocení skončilo: jeho krok byl dokončen",
@@ -49,15 +49,15 @@ export default {
   },
   "over-tasks-failed": {
     "by": "failed",
-    "one": "Vyhodnocení skončilo: {failed} krok z celkových {n} selhal",
-    "few": "Vyhodnocení skončilo: {failed} kroky z celkových {n} selhaly",
-    "other": "Vyhodnocení skončilo: {failed} kroků z celkových {n} selhalo"
+    "one": "Vyhodnocení skončilo: {failed} krok z celkového počtu {n} selhal",
+    "few": "Vyhodnocení skončilo: {failed} kroky z celkového počtu {n} selhaly",
+    "other": "Vyhodnocení skončilo: {failed} kroků z celkového počtu {n} selhalo"
   },
   "over-tasks-skipped": {
     "by": "skipped",
-    "one": "Vyhodnocení skončilo: {skipped} krok z celkových {n} byl přeskočen",
-    "few": "Vyhodnocení skončilo: {skipped} kroky z celkových {n} byly přeskočeny",
-    "other": "Vyhodnocení skončilo: {skipped} kroků z celkových {n} bylo přeskočeno"
+    "one": "Vyhodnocení skončilo: {skipped} krok z celkového počtu {n} byl přeskočen",
+    "few": "Vyhodnocení skončilo: {skipped} kroky z celkového počtu {n} byly přeskočeny",
+    "other": "Vyhodnocení skončilo: {skipped} kroků z celkového počtu {n} bylo přeskočeno"
   },
   "over-hint": "Body a podrobnosti o každém testu ukáže {app}.",
   "forgotten": "Toto vyhodnocení skončilo",
