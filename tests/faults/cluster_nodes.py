@@ -68,7 +68,7 @@ def stop_owner(rig: Rig) -> str:
         owner.start()
         rig.pause(2, 0.5)
     # After many faults there are hundreds of jobs, which the next one reads first.
-    bound = rig.run.within(0.5, 2) if len(rig.jobs.all) < 100 else 2
+    bound = rig.run.within(0.5, 15) if len(rig.jobs.all) < 100 else 2
     rig.run.require(max(times) < bound, f"another one listened after {max(times):.2f} s")
     rig.run.require(rig.jobs.held == held, "the broker could not send")
     return f"another one listened after at most {max(times):.2f} s, {len(times)} times"

@@ -76,7 +76,7 @@ def fuzz(run: Run, service: Service, count: int, seed: int) -> Counter[str]:
         beside.read_close()
         whole = beside.texts == [*map(task, range((count + 199) // 200)), FINISHED]
     run.require(whole, "the client beside them has missed messages")
-    run.require(late < run.within(0.25, 2), f"the client beside them waited {late:.2f} s")
+    run.require(late < run.within(0.25, 15), f"the client beside them waited {late:.2f} s")
     for problem, often in list(wrong.items())[:20]:
         run.require(False, f"{often} times {problem}")
     return kinds
@@ -97,7 +97,7 @@ def fuzzing(run: Run) -> None:
         run.require(service.descriptors() <= before, "descriptors were left open")
         run.require(grown < 8 * 2**20, f"memory grew by {size(grown)}")
         run.require(not times.failures, f"{times.failures} pings beside them failed")
-        run.require(times.worst < run.within(0.1, 1), f"a ping beside took {times.worst:.3f} s")
+        run.require(times.worst < run.within(0.1, 15), f"a ping beside took {times.worst:.3f} s")
         service.check(run)
     run.amount = f"{count} inputs: {kinds['shuffled']} shuffled, the others wrong in one of "
     run.amount += f"{len(kinds) - 1} ways"

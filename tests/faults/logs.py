@@ -158,7 +158,7 @@ def log_stalled(run: Run) -> None:
             with browser(service.address, f"{number:04}-{'unread' * 70}") as client:
                 run.require(client.status == 101, "a client was not served")
             worst = max(worst, time.monotonic() - started)
-        run.require(worst < run.within(0.5, 3), f"a handshake took {worst:.1f} s")
+        run.require(worst < run.within(0.5, 15), f"a handshake took {worst:.1f} s")
         rows["loop"] = f"a handshake took {worst * 1000:.0f} ms at the worst"
         said = until(lambda: "lines of the log: nothing took them" in service.logged(), 5)
         run.require(said, "it did not say how many lines were dropped")
@@ -173,7 +173,7 @@ def log_stalled(run: Run) -> None:
         code = service.stop()
         took = time.monotonic() - started
         run.require(code == 0, f"it ended with {code}")
-        run.require(took < run.within(5, 10), f"the stop took {took:.1f} s")
+        run.require(took < run.within(5, 30), f"the stop took {took:.1f} s")
         rows["stop"] = f"stopped after {took:.1f} s"
     run.amount = f"{run.pick(2000, 300)} clients while nobody reads, twice; a stop meanwhile"
     run.lost = "lines of the log, counted"
@@ -237,7 +237,7 @@ def log_frozen(run: Run) -> None:
                     service.config.write_text(settings)
                     service.process.send_signal(signal.SIGHUP)
                     worst = max(worst, *(followed_whole(run, service) for _ in range(10)))
-            run.require(worst < run.within(1, 5), f"a job took {worst:.1f} s")
+            run.require(worst < run.within(1, 15), f"a job took {worst:.1f} s")
             refused = f"cannot write {other}: its disk does not answer"
             run.require(until(lambda: refused in service.logged(), 10), "the log says nothing")
             names = service.logged().count("keeping the old settings")

@@ -268,7 +268,7 @@ def channels(run: Run) -> None:
         kept = service.objects().get("Channel", 0)
         run.require(kept <= most + 5, f"{kept} channels are kept of at most {most}")
         run.require(grown < 2048 * most + 2**24, f"memory grew by {size(grown)}")
-        run.require(times.worst <= run.within(0.05, 1), f"a handshake took {times.worst:.3f} s")
+        run.require(times.worst <= run.within(0.05, 15), f"a handshake took {times.worst:.3f} s")
         require_serving(run, service)
     run.amount = f"{count} channels with a message each, max_channels {most}"
     run.lost = f"{count + 1 - kept} silent channels that nobody followed, as configured"

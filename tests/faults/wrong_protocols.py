@@ -45,7 +45,7 @@ def wrong_protocols(run: Run) -> None:
         for kind in KINDS:
             run.require(kind in service.logged(), f"the log does not tell of {kind}")
     run.require(not empty, f"{empty} of {count} got no answer")
-    run.require(longest < run.within(0.5, 5), f"one was answered after {longest:.1f} s")
+    run.require(longest < run.within(0.5, 15), f"one was answered after {longest:.1f} s")
     run.amount = f"{count} connections of {len(kinds)} kinds"
     run.service = (
         f"answered and closed each within {longest * 1000:.0f} ms; the log names both kinds and "

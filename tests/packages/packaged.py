@@ -121,7 +121,7 @@ class Packaged:
     def tells_status(self) -> None:
         """Its status counts followers and channels."""
         with self.visited("job"):
-            self.wait("a follower", lambda: "followers: 1, " in self.show("StatusText"), 15)
+            self.wait("a follower", lambda: "followers: 1, " in self.show("StatusText"))
 
     def reloads(self) -> None:
         """A reload reopens the log, and keeps the process and its connections."""

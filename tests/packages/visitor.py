@@ -100,7 +100,7 @@ def _follow(channel: str, texts: list[str]) -> None:
 
 
 def _wait_until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not happened():
         assert time.monotonic() < deadline, "nothing came"
         time.sleep(0.02)
