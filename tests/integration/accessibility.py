@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.integration.browser import chromium_missing
-from tests.integration.support import ROOT
+from tests.integration.support import PATIENCE, ROOT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route
@@ -80,7 +80,7 @@ class Checks:
             ["java", "-jar", str(VNU), "--Werror", *pages],
             [str(MODULES / ".bin" / "html-validate"), "--config", str(config), *pages],
         ):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=3 * PATIENCE)
             if done.returncode:
                 self.found.append(done.stdout + done.stderr)
 

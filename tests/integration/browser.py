@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tests.integration.support import Broker, Monitor
+from tests.integration.support import PATIENCE, Broker, Monitor
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -80,10 +80,10 @@ def open_page(**options: Any) -> Iterator["Page"]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM)
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, timeout=PATIENCE * 1000)
         try:
             page = chromium.new_context(**options).new_page()
-            page.set_default_timeout(15_000)
+            page.set_default_timeout(PATIENCE * 1000)
             yield page
         finally:
             chromium.close()
@@ -91,7 +91,7 @@ def open_page(**options: Any) -> Iterator["Page"]:
 
 def until(holds: Callable[[], object], meanwhile: Callable[[], None] = lambda: None) -> None:
     """Wait until a condition holds, and repeat an action meanwhile."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + PATIENCE
     while not holds():
         if time.monotonic() > deadline:
             raise AssertionError("did not come to hold in time")

@@ -11,7 +11,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from tests.integration.relays import Relay
-from tests.integration.support import Monitor, free_ports
+from tests.integration.support import PATIENCE, Monitor, free_ports
 from tests.support.engine import EngineServer
 
 LEASE = 0.6
@@ -50,7 +50,7 @@ class Node(Monitor):
 
     def told(self, path: str) -> dict[str, Any]:
         """The JSON that the private listener answers with."""
-        with urlopen(self.status + path, timeout=5) as answer:
+        with urlopen(self.status + path, timeout=PATIENCE) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
 
@@ -92,7 +92,7 @@ class Cluster:
         self.nodes = nodes
         self.links = links
 
-    def owner(self, timeout: float = 20) -> Node:
+    def owner(self, timeout: float = PATIENCE) -> Node:
         """The node that owns, once there is one."""
         found: list[Node] = []
 
@@ -109,7 +109,7 @@ class Cluster:
         return next(one for one in self.nodes if one is not owner and one.process.poll() is None)
 
 
-def until(holds: Callable[[], bool], timeout: float = 10) -> None:
+def until(holds: Callable[[], bool], timeout: float = PATIENCE) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + timeout
     while not holds():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.integration.prefixed import NGINX_HEAD, wait_for_port
-from tests.integration.support import COMMAND, Monitor, free_ports
+from tests.integration.support import COMMAND, PATIENCE, Monitor, free_ports
 from tests.support.certificates import Authority
 
 NGINX = (
@@ -100,7 +100,7 @@ def proxy(program: str, monitor: Monitor, path: str = "/ws", **wrong: str) -> It
                 yield Proxy(f"{scheme}://{host}:{port}{path}", folder)
             finally:
                 process.terminate()
-                process.wait(10)
+                process.wait(PATIENCE)
 
 
 class Report:
@@ -142,7 +142,7 @@ def examined(
     command = [*COMMAND, "doctor", "-c", str(monitor.config), "--json", f"--idle={idle}", *options]
     environment = {**os.environ, "SSL_CERT_FILE": os.devnull, **(environ or {})}
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, env=environment, check=False
+        command, capture_output=True, text=True, timeout=2 * PATIENCE, env=environment, check=False
     )
     assert done.stdout, done.stderr
     return Report(done.returncode, json.loads(done.stdout))

@@ -2,6 +2,7 @@
 
 import socket
 
+from tests.integration.support import PATIENCE
 from tests.support.http import Answer, answer, request
 
 Address = tuple[str, int]
@@ -11,7 +12,7 @@ class Client:
     """A connection to a port, with time limits."""
 
     def __init__(self, address: Address) -> None:
-        self._socket = socket.create_connection(address, timeout=10)
+        self._socket = socket.create_connection(address, timeout=PATIENCE)
         self.came = b""
 
     def send(self, data: bytes) -> None:

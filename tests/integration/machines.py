@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.integration.support import ROOT
+from tests.integration.support import PATIENCE, ROOT
 
 _COPIED = ("/etc", "/var", "/usr/share")
 _UNSHARE = ("unshare", "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child")
@@ -96,7 +96,7 @@ class Machine:
     def _first_process(self) -> int:
         """The process whose end is that of the machine."""
         path = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while not (found := path.read_text().split()) or "sleep" not in _command(found[0]):
             assert time.monotonic() < deadline, "the namespaces were not made"
             time.sleep(0.01)
@@ -119,7 +119,7 @@ class Machine:
             env=self._environment,
             text=True,
             capture_output=True,
-            timeout=60,
+            timeout=2 * PATIENCE,
             check=False,
         )
         assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"

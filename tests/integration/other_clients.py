@@ -20,7 +20,7 @@ import httpx_sse
 import websocket
 from twisted.trial.unittest import SkipTest
 
-from tests.integration.support import ROOT, Monitor
+from tests.integration.support import PATIENCE, ROOT, Monitor
 
 CURL, NODE = shutil.which("curl"), shutil.which("node")
 SCRIPT = Path(__file__).with_name("follow.mjs")
@@ -48,7 +48,9 @@ def by_websocket_client(
     monitor: Monitor, channel: str, after: str = "", count: int = FOREVER
 ) -> list[Any]:
     """Follow by websocket-client."""
-    client = websocket.create_connection(f"{monitor.url}?{urlencode({'after': after})}", timeout=20)
+    client = websocket.create_connection(
+        f"{monitor.url}?{urlencode({'after': after})}", timeout=PATIENCE
+    )
     client.send(channel)
     found: list[Any] = []
     while len(found) < count:
@@ -77,7 +79,7 @@ def by_aiohttp(monitor: Monitor, channel: str, after: str = "", count: int = FOR
                     return found
             return [*found, {"closed": client.close_code}]
 
-    return asyncio.run(asyncio.wait_for(follow(), 20))
+    return asyncio.run(asyncio.wait_for(follow(), PATIENCE))
 
 
 def by_httpx_sse(
@@ -86,7 +88,7 @@ def by_httpx_sse(
     """Follow by httpx-sse."""
     headers = {"Last-Event-ID": after} if after else {}
     with (
-        httpx.Client(timeout=20, trust_env=False) as client,
+        httpx.Client(timeout=PATIENCE, trust_env=False) as client,
         httpx_sse.connect_sse(client, "GET", events(monitor, channel), headers=headers) as source,
     ):
         # It hands over the block with `retry` as an event, though without data there is none.
@@ -98,7 +100,15 @@ def by_curl(monitor: Monitor, channel: str, after: str = "", count: int = FOREVE
     """Follow by curl, which prints the event stream as it comes."""
     if not CURL:
         raise SkipTest("curl is not installed")
-    command = [CURL, "--no-buffer", "--silent", "--show-error", "--fail", "--max-time", "20"]
+    command = [
+        CURL,
+        "--no-buffer",
+        "--silent",
+        "--show-error",
+        "--fail",
+        "--max-time",
+        str(PATIENCE),
+    ]
     command += ["--noproxy", "*", "--header", f"Last-Event-ID: {after}", events(monitor, channel)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -147,7 +157,7 @@ def by_node(way: str) -> Follow:
         needs_node()
         number = "Infinity" if count == FOREVER else str(count)
         command = [str(NODE), str(SCRIPT), way, base(monitor), channel, after, number]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from shutil import which
 
 from tests.integration.proxies import HOMES
-from tests.integration.support import Monitor, free_ports
+from tests.integration.support import PATIENCE, Monitor, free_ports
 
 NGINX_HEAD = """
 daemon off; master_process off; pid nginx.pid; error_log stderr;
@@ -125,7 +125,7 @@ def prefixing(program: str, monitor: Monitor, *, passes_upgrade: bool) -> Iterat
                 yield f"http://127.0.0.1:{port}/ws"
             finally:
                 process.terminate()
-                process.wait(10)
+                process.wait(PATIENCE)
 
 
 def missing() -> str | None:
@@ -136,7 +136,7 @@ def missing() -> str | None:
 
 def wait_for_port(process: "subprocess.Popen[bytes]", port: int, output: Path) -> None:
     """Wait until a process listens; ``output`` has what it says if it does not."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import trustme
 
-from tests.integration.support import ROOT, Monitor, free_ports
+from tests.integration.support import PATIENCE, ROOT, Monitor, free_ports
 
 SAMPLES = ROOT / "install" / "proxy"
 IDLE = 75
@@ -78,7 +78,7 @@ class Proxy:
                 stderr=output,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while not self._listens():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"it did not start: {(self.folder / 'output').read_text()}")
@@ -96,8 +96,8 @@ class Proxy:
         """Stop it; fails if it leaves a process behind."""
         self.process.terminate()
         try:
-            self.process.wait(10)
-            deadline = time.monotonic() + 5
+            self.process.wait(PATIENCE)
+            deadline = time.monotonic() + PATIENCE
             while self._has_processes() and time.monotonic() < deadline:
                 time.sleep(0.02)
             assert not self._has_processes(), "it left processes behind"

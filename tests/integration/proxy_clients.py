@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -71,7 +70,6 @@ class Follower:
 
     Attributes:
         got: the messages, without ids.
-        times: when each arrived, by the monotonic clock.
         connected: how often it got SUBSCRIBED.
         end: why the channel ended; None before.
     """
@@ -81,7 +79,6 @@ class Follower:
         self._channel = channel
         self._after = ""
         self.got: list[dict[str, str]] = []
-        self.times: list[float] = []
         self.connected = 0
         self.end: str | None = None
 
@@ -129,4 +126,3 @@ class Follower:
                 pass
             case _:
                 self.got.append(message)
-                self.times.append(time.monotonic())

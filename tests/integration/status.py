@@ -9,7 +9,7 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-from tests.integration.support import COMMAND, Monitor, free_ports, running_monitor
+from tests.integration.support import COMMAND, PATIENCE, Monitor, free_ports, running_monitor
 
 TOKEN = "correct-horse-battery"
 
@@ -24,7 +24,7 @@ def monitored(**settings: Any) -> Iterator[tuple[Monitor, int]]:
 
 def get(port: int, path: str) -> tuple[int, Any]:
     """The HTTP status and the JSON of an answer."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -36,7 +36,9 @@ def get(port: int, path: str) -> tuple[int, Any]:
 def printed(monitor: Monitor, *arguments: str) -> str:
     """What ``recodex-monitor status`` prints."""
     command = [*COMMAND, "status", "-c", str(monitor.config), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, check=True
+    ).stdout
 
 
 def follow(monitor: Monitor, channel_id: str, **options: Any) -> ClientConnection:

@@ -17,7 +17,7 @@ import jwt
 import websockets
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.integration.support import Monitor, connected_broker, running_monitor
+from tests.integration.support import PATIENCE, Monitor, connected_broker, running_monitor
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 OLD, NEW = (letter * 40 for letter in "ab")
@@ -35,7 +35,9 @@ async def followed(url: str) -> tuple[list[str], int, str]:
         try:
             await client.send("job")
             while True:
-                commands.append(json.loads(await asyncio.wait_for(client.recv(), 30))["command"])
+                commands.append(
+                    json.loads(await asyncio.wait_for(client.recv(), PATIENCE))["command"]
+                )
         except websockets.ConnectionClosed as closed:
             code, reason = (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else (1006, "")
             return commands, code, reason
@@ -45,7 +47,7 @@ def status(monitor: Monitor, path: str) -> int:
     """The status of an answer over plain HTTP."""
     host, port = monitor.address
     try:
-        with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=PATIENCE) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -59,7 +61,7 @@ class AccessTests(SynchronousTestCase):
         """Send SIGHUP, and wait until the log says that it was done."""
         before = monitor.logged().count("no setting has changed")
         os.kill(monitor.process.pid, signal.SIGHUP)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while monitor.logged().count("no setting has changed") == before:
             self.assertLess(time.monotonic(), deadline, monitor.logged())
             time.sleep(0.02)
@@ -121,7 +123,7 @@ class AccessTests(SynchronousTestCase):
             with running_monitor(access={"key_file": str(file)}) as monitor:
                 file.write_text("short")
                 os.kill(monitor.process.pid, signal.SIGHUP)
-                deadline = time.monotonic() + 20
+                deadline = time.monotonic() + PATIENCE
                 while "keeping the old settings: " not in monitor.logged():
                     self.assertLess(time.monotonic(), deadline)
                     time.sleep(0.02)

@@ -39,7 +39,7 @@ class StateTests(SynchronousTestCase):
             self.assertEqual(values, ["3", "12"])
             self.assertRegex(page.title(), "^3/12 · ")
             page.context.set_offline(True)
-            page.get_by_text("You are offline").wait_for(timeout=2000)
+            page.get_by_text("You are offline").wait_for()
 
     def test_forgotten(self) -> None:
         """A job that is no longer kept is told to be over, and where its results are."""

@@ -121,11 +121,12 @@ class TokenTests(SynchronousTestCase):
                   let number = 0;
                   const token = async () => `t${++number}`;
                   followJob({ url, channel: "a", token });
-                  await new Promise((resolve) => setTimeout(resolve, 100));
-                  followJobs({ url, channels: ["a"], token });
+                  window.more = () => followJobs({ url, channels: ["a"], token });
                 }""",
                 monitor.url,
             )
+            until(lambda: len(sent) == 1, lambda: page.wait_for_timeout(10))
+            page.evaluate("void more()")
             until(lambda: len(sent) == 3, lambda: page.wait_for_timeout(10))
             self.assertRegex(opened[0], r"\?after=&token=t1$")
             self.assertRegex(opened[1], r"\?jobs=$")

@@ -10,7 +10,7 @@ from typing import Any
 import websockets
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.integration.support import Broker, Monitor
+from tests.integration.support import PATIENCE, Broker, Monitor
 
 CAPTURES = sorted((Path(__file__).parent / "captures").glob("*.jsonl"))
 TOGETHER = 4  # captures at a time, each with its own monitor
@@ -50,7 +50,7 @@ class Client:
 
     async def settle(self) -> None:
         """Wait until it has what is due."""
-        for _ in range(1000):
+        for _ in range(PATIENCE * 100):
             if len(self.texts) >= len(self.due) and (self.end or not self.due_end):
                 return
             await asyncio.sleep(0.01)

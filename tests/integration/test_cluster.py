@@ -14,7 +14,7 @@ import websockets
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.cluster import Cluster, Node, running_cluster, until
-from tests.integration.support import Broker
+from tests.integration.support import PATIENCE, Broker
 from tests.integration.test_captures import CAPTURES, Player
 from tests.integration.test_delivery import follow, task
 
@@ -70,7 +70,7 @@ class ClusterTestCase(SynchronousTestCase):
             following = [asyncio.create_task(follow(url, job)) for url in urls]
             await asyncio.sleep(0.3)
             await asyncio.to_thread(play)
-            return await asyncio.wait_for(asyncio.gather(*following), 40)
+            return await asyncio.wait_for(asyncio.gather(*following), 2 * PATIENCE)
 
         return asyncio.run(run())
 
@@ -182,7 +182,7 @@ class OwnerTests(ClusterTestCase):
                 speaking.tasks("job", 0, 200)
                 until(lambda: acknowledged(cluster, "job") == 200)
                 fault(first)
-                until(lambda: edge.owns, 15)
+                until(lambda: edge.owns)
                 speaking.close()
                 speaking = Speaking(edge)
                 speaking.tasks("job", 200, 400)
@@ -224,7 +224,7 @@ class CutOffTests(ClusterTestCase):
                 until(lambda: acknowledged(cluster, "job") == 100 and first.knows(2))
                 cluster.links[first].stop()
                 speaking.tasks("job", 100, 200)
-                until(lambda: edge.owns and not first.owns, 20)
+                until(lambda: edge.owns and not first.owns)
                 cluster.links[first].start()
                 until(lambda: acknowledged(cluster, "job") == 200)
                 speaking.close()
@@ -240,8 +240,8 @@ class HandOverTests(ClusterTestCase):
     """What clients and the broker notice when a node goes."""
 
     def test_stopped_under_load(self) -> None:
-        """After SIGTERM another node listens within half a second, and nothing is lost."""
-        with running_cluster(3) as cluster:
+        """After SIGTERM another node listens long before the lease lapses; nothing is lost."""
+        with running_cluster(3, cluster={"lease": 30}) as cluster:
             first = cluster.owner()
             others = [node for node in cluster.nodes if node is not first]
 
@@ -260,7 +260,7 @@ class HandOverTests(ClusterTestCase):
 
             cluster.nodes = others
             self.check(self.followed(cluster, "job", play), 200)
-            self.assertLess(self.took, 0.5)
+            self.assertLess(self.took, 15)
             cluster.nodes = [*others, first]
 
     def test_resumes(self) -> None:
@@ -308,8 +308,8 @@ class JobTests(ClusterTestCase):
                 # A node that does not follow a channel learns of its messages when it is asked.
                 until(lambda node=node: self.is_running(node))  # type: ignore[misc]
             speaking.finish("job")
-            until(lambda: acknowledged(cluster, "job") == 0, 30)
-            until(lambda: all(self.is_forgotten(node) for node in cluster.nodes), 60)
+            until(lambda: acknowledged(cluster, "job") == 0)
+            until(lambda: all(self.is_forgotten(node) for node in cluster.nodes))
             speaking.close()
 
     def is_running(self, node: Node) -> bool:
@@ -362,7 +362,7 @@ class StartTests(SynchronousTestCase):
         """Of nodes that start together, one owns, and stays it."""
         # On a busy machine an owner may not come to renew a short lease in time.
         with running_cluster(3, cluster={"lease": 2}) as cluster:
-            owner = cluster.owner(40)
+            owner = cluster.owner()
             for _ in range(10):
                 time.sleep(0.1)
                 self.assertEqual([one for one in cluster.nodes if one.owns], [owner])

@@ -9,7 +9,7 @@ import websockets
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.cluster import Cluster, Node, running_cluster, until
-from tests.integration.support import Broker
+from tests.integration.support import PATIENCE, Broker
 
 JOBS = [f"job_{number}" for number in range(20)]
 
@@ -32,7 +32,7 @@ class Follower:
                 after = {"after": self._after[job]} if job in self._after else {}
                 await client.send(json.dumps({"follow": job, **after}))
             while any(len(got) < until_number for got in self.got.values()):
-                self._take(json.loads(await asyncio.wait_for(client.recv(), 20)))
+                self._take(json.loads(await asyncio.wait_for(client.recv(), PATIENCE)))
 
     def _take(self, message: dict[str, str]) -> None:
         if message["command"] == "TASK":
@@ -53,7 +53,7 @@ def events(node: Node, query: str) -> list[tuple[str, int]]:
     """The jobs and numbers of the first tasks that a stream of events tells."""
     found: list[tuple[str, int]] = []
     host, port = node.address
-    with urlopen(f"http://{host}:{port}/events?{query}", timeout=20) as stream:
+    with urlopen(f"http://{host}:{port}/events?{query}", timeout=PATIENCE) as stream:
         while len(found) < 60:
             line = stream.readline()
             if line.startswith(b"data: "):
@@ -109,7 +109,7 @@ class ManyJobsTests(SynchronousTestCase):
             def messages() -> list[object]:
                 found = []
                 for url in urls:
-                    with urlopen(url, timeout=20) as answer:
+                    with urlopen(url, timeout=PATIENCE) as answer:
                         found.append(json.load(answer)["messages"])
                 return found
 

@@ -89,7 +89,7 @@ class HealthyTests(SynchronousTestCase):
                 self.assertEqual(report.level("history"), "ok", report.checks)
                 gone = lambda: "doctor_" not in str(get(port, "/api/channels"))  # noqa: E731
                 self.assertTrue(gone())
-                until(lambda: metrics(port) == before[0], 15)
+                until(lambda: metrics(port) == before[0])
                 self.assertEqual(get(port, "/api/status")[1]["totals"], before[1])
             self.assertNotIn(b"doctor_", file.read_bytes())
 

@@ -12,13 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.integration.http import Address, Client, get
 from tests.integration.prefixed import NGINX_HEAD
 from tests.integration.support import (
+    PATIENCE,
     Broker,
     Monitor,
     connected_broker,
     free_ports,
     running_monitor,
 )
-from tests.support.alone import alone
 from tests.support.frames import HANDSHAKE
 from tests.support.http import request
 
@@ -52,7 +52,7 @@ def running_nginx(monitor: Monitor) -> Iterator[Address]:
     config.write_text(NGINX.format(monitor=monitor.address[1], port=port))
     process = subprocess.Popen(["nginx", "-p", str(folder), "-c", str(config), "-e", "stderr"])
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while socket.socket().connect_ex(("127.0.0.1", port)):
             assert process.poll() is None, "nginx did not start"
             assert time.monotonic() < deadline, "nginx does not listen"
@@ -60,7 +60,7 @@ def running_nginx(monitor: Monitor) -> Iterator[Address]:
         yield "127.0.0.1", port
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)
 
 
 class ProxyTests(SynchronousTestCase):
@@ -70,22 +70,17 @@ class ProxyTests(SynchronousTestCase):
         skip = "nginx is not installed"
 
     def check_events(self, address: Address, broker: Broker, path: str) -> None:
-        """Check that each event and the end arrive within 100 ms."""
+        """Check that each event arrives before there is a next one, and so does the end."""
         client = Client(address)
         client.send(request(path, "Accept-Encoding: gzip"))
         client.until(b"SUBSCRIBED")
         for number in range(20):
-            sent = time.monotonic()
             broker.send(path[-1:].encode(), b"TASK", b"n%d" % number)
             client.until(b'"n%d"' % number)
-            self.assertLess(time.monotonic() - sent, 0.1)
-        sent = time.monotonic()
         broker.send(path[-1:].encode(), b"FINISHED")
         client.until(b"END")
-        self.assertLess(time.monotonic() - sent, 0.1)
         client.close()
 
-    @alone
     def test_events_arrive_at_once(self) -> None:
         """Events arrive at once, whichever version of HTTP nginx uses."""
         with (

@@ -13,7 +13,7 @@ from collections import defaultdict
 import websockets
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.integration.support import Monitor, connected_broker, running_monitor
+from tests.integration.support import PATIENCE, Monitor, connected_broker, running_monitor
 
 JOBS, TASKS = 40, 30
 COMPLETE = [*(str(number) for number in range(TASKS)), "FINISHED"]
@@ -102,7 +102,9 @@ class ManyJobsTests(SynchronousTestCase):
         async def check(monitor: Monitor) -> list[Follower]:
             followers = [Follower(monitor.url, jobs, random.Random(seed)) for seed in range(8)]
             playing = asyncio.create_task(asyncio.to_thread(play, monitor))
-            await asyncio.wait_for(asyncio.gather(*(each.follow() for each in followers)), 120)
+            await asyncio.wait_for(
+                asyncio.gather(*(each.follow() for each in followers)), 4 * PATIENCE
+            )
             await playing
             return followers
 
@@ -154,7 +156,7 @@ class ManyJobsTests(SynchronousTestCase):
         with running_monitor() as monitor, socket.create_connection(monitor.address) as client:
             query = "follow=a&follow=b%40c&follow=" + "x" * 600
             client.sendall(f"GET /ws/events?{query} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-            client.settimeout(20)
+            client.settimeout(PATIENCE)
             data = client.recv(65536)
             with connected_broker(monitor) as broker:
                 for channel in (b"a", b"b@c"):

@@ -15,7 +15,7 @@ from tests.integration.browser import CHROMIUM, chromium_missing
 from tests.integration.cluster import until
 from tests.integration.machines import Machine, network, steps
 from tests.integration.node_proxies import Haproxy
-from tests.integration.support import ROOT
+from tests.integration.support import PATIENCE, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ class MachinesTests(SynchronousTestCase):
                 self.ran += 1
                 if "restart valkey-server" in script or "restart recodex-monitor" in script:
                     port = 6379 if address == FRONT else 4567
-                    until(lambda a=address, p=port: self.listens(found[a], p), 20)  # type: ignore
+                    until(lambda a=address, p=port: self.listens(found[a], p), PATIENCE)  # type: ignore
 
     def listens(self, machine: Machine, port: int) -> bool:
         """Whether a program listens at a machine's port."""
@@ -68,7 +68,7 @@ class MachinesTests(SynchronousTestCase):
             owners[:] = [one for one in NODES if asked(one) == "200"]
             return len(owners) == 1
 
-        until(look, 30)
+        until(look)
         return owners[0]
 
     def browse(self, folder: Path, machine: Machine, play: "Callable[[Page], None]") -> None:
@@ -85,7 +85,7 @@ class MachinesTests(SynchronousTestCase):
             )
             try:
                 page = chromium.new_context(ignore_https_errors=True, locale="en").new_page()
-                page.set_default_timeout(40_000)
+                page.set_default_timeout(PATIENCE * 1000)
                 play(page)
             finally:
                 chromium.close()
@@ -112,14 +112,14 @@ class MachinesTests(SynchronousTestCase):
             f"echo 'history: {{file: /var/lib/history.db}}' >> {file}\n"
             "kill $(ss -ltnp | grep ':4567 ' | grep -o 'pid=[0-9]*' | cut -d= -f2)\n"
         )
-        until(lambda: not self.listens(last, 4567), 20)
+        until(lambda: not self.listens(last, 4567))
         last.run("systemctl restart recodex-monitor.socket recodex-monitor.service")
         self.assertEqual(found[self.owner(found)], last)
         sending = f"recodex-monitor simulate --zmq tcp://{FRONT}:7894 --jobs 1 --pace 0"
         channel = found[FRONT].run(f"{sending} --outcome normal").strip()
         url = f"https://recodex.example.org/ws/channels/{channel}"
         asked = f"curl -sk --resolve recodex.example.org:443:{FRONT} {url}"
-        until(lambda: '"FINISHED"' in found[FRONT].run(f"{asked} || true"), 20)
+        until(lambda: '"FINISHED"' in found[FRONT].run(f"{asked} || true"))
 
     def follow(self, page: "Page", found: dict[str, Machine]) -> None:
         """Follow a job in a page whose own node, which owns, loses its power."""
@@ -134,14 +134,14 @@ class MachinesTests(SynchronousTestCase):
         self.open(
             page, f"https://recodex.example.org/ws/watch/{channel}?tasks={TASKS}", owner, other
         )
-        until(lambda: self.shown(page) > TASKS // 5, 30)
+        until(lambda: self.shown(page) > TASKS // 5)
         before = self.shown(page)
         owner.lose_power()
         lost_at = time.monotonic()
-        until(lambda: self.shown(page) > before + 20, 30)
+        until(lambda: self.shown(page) > before + 20)
         took = time.monotonic() - lost_at
         page.get_by_role("heading", name="Evaluation over").wait_for()
-        self.assertEqual(job.wait(30), 0)
+        self.assertEqual(job.wait(PATIENCE), 0)
         job.stdout.close()
         # What HAProxy has passed on to a machine without power is lost, until it notices: ten a
         # second.
@@ -156,7 +156,7 @@ class MachinesTests(SynchronousTestCase):
             until(lambda: self.followers(owner) + self.followers(other) == 1)
             return self.followers(owner) == 1
 
-        until(is_on_owner, 30)
+        until(is_on_owner)
 
     def followers(self, machine: Machine) -> int:
         """How many followers a node has."""

@@ -16,14 +16,14 @@ from urllib.request import urlopen
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.status import monitored
-from tests.integration.support import ROOT, connected_broker, free_ports
+from tests.integration.support import PATIENCE, ROOT, connected_broker, free_ports
 
 PROMETHEUS = shutil.which("prometheus")
 CONFIG = """
 scrape_configs:
   - job_name: recodex-monitor
-    scrape_interval: 500ms
-    scrape_timeout: 500ms
+    scrape_interval: 5s
+    scrape_timeout: 5s
     static_configs: [{targets: ["127.0.0.1:%d"]}]
 """
 
@@ -50,7 +50,7 @@ def prometheus(target: int) -> Iterator[str]:
 def ask(url: str) -> Any:
     """The data of an answer of Prometheus' API; None while it is not there yet."""
     try:
-        with urlopen(url, timeout=5) as answer:
+        with urlopen(url, timeout=PATIENCE) as answer:
             return json.load(answer)["data"]
     except URLError:
         return None
@@ -67,7 +67,7 @@ class PrometheusTests(SynchronousTestCase):
             broker.send(b"job", b"STARTED")
             with prometheus(port) as url:
                 query = f"{url}/api/v1/query?query=recodex_monitor_messages_total"
-                deadline = time.monotonic() + 20
+                deadline = time.monotonic() + PATIENCE
                 while not (found := ask(query)) or not found["result"]:
                     self.assertLess(time.monotonic(), deadline, ask(f"{url}/api/v1/targets"))
                     time.sleep(0.1)

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.integration.browser import until
 from tests.integration.http import exchange
-from tests.integration.support import Broker, Monitor, free_ports, running_monitor
+from tests.integration.support import PATIENCE, Broker, Monitor, free_ports, running_monitor
 from tests.support.certificates import Authority
 from tests.support.frames import HANDSHAKE, TEXT, frame
 from tests.support.http import request
@@ -53,7 +53,7 @@ def balancer(monitor: Monitor, options: str) -> Iterator[tuple[str, int]]:
             yield "127.0.0.1", port
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(PATIENCE)
 
 
 def listens(port: int) -> bool:
@@ -63,8 +63,8 @@ def listens(port: int) -> bool:
 
 
 def wait_for(condition: Any) -> None:
-    """Wait for a condition, 10 s at most."""
-    deadline = time.monotonic() + 10
+    """Wait for a condition, as long as tests do."""
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "it did not come"
         time.sleep(0.02)
@@ -130,7 +130,6 @@ class WrongPortTests(SynchronousTestCase):
     def test_tls(self) -> None:
         """TLS on the plain port is refused at once, and the log says what to set."""
         with running_monitor() as monitor:
-            began = time.monotonic()
             with socket.create_connection(monitor.address, 10) as plain:
                 context = ssl.create_default_context()
                 with self.assertRaises(ssl.SSLError) as failed:
@@ -138,7 +137,6 @@ class WrongPortTests(SynchronousTestCase):
             self.assertIn(
                 "alert handshake failure", str(failed.exception).lower().replace("_", " ")
             )
-            self.assertLess(time.monotonic() - began, 5)
             monitor.require_logged("set websocket_tls")
 
     def test_broker(self) -> None:
@@ -180,11 +178,11 @@ class WrongPortTests(SynchronousTestCase):
         """Plain text on the TLS port is answered at once, if only a byte of it has come."""
         with tempfile.TemporaryDirectory() as folder:
             authority = Authority(Path(folder))
-            with running_monitor(websocket_tls=authority.settings) as monitor:
-                began = time.monotonic()
+            with running_monitor(
+                websocket_tls=authority.settings, limits={"handshake_timeout": 600}
+            ) as monitor:
                 for data in (b"G", b"1", b"\n", b"\0", b"PRO"):
                     self.assertIn(b"wss://", exchange(monitor.address, data))
-                self.assertLess(time.monotonic() - began, 5)
                 monitor.require_logged("no TLS on the TLS port")
 
     def test_http(self) -> None:

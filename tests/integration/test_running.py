@@ -18,7 +18,14 @@ from websockets.sync.client import connect
 
 from recodex_monitor import __version__
 from tests.integration.browser import until
-from tests.integration.support import COMMAND, WAYS, Monitor, connected_broker, running_monitor
+from tests.integration.support import (
+    COMMAND,
+    PATIENCE,
+    WAYS,
+    Monitor,
+    connected_broker,
+    running_monitor,
+)
 from tests.support.frames import HANDSHAKE, TEXT, frame
 
 
@@ -49,7 +56,7 @@ def outcome(monitor: Monitor) -> tuple[int, str]:
     """Run it until it ends by itself; returns its exit code and standard error."""
     process = monitor.launch()
     try:
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
         process.wait()
@@ -59,7 +66,7 @@ def outcome(monitor: Monitor) -> tuple[int, str]:
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run the command to its end."""
     return subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, timeout=20, check=False
+        [*COMMAND, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
 
 
@@ -111,7 +118,7 @@ class StartTests(SynchronousTestCase):
                 with made_monitor(way) as monitor, full_pipe() as stderr:
                     monitor.config.write_text(text)
                     process = monitor.launch(stderr)
-                    self.assertEqual(process.wait(20), 1)
+                    self.assertEqual(process.wait(PATIENCE), 1)
 
     def test_few_descriptors(self) -> None:
         """If too few files can be opened, standard error says so, whatever fails first."""
@@ -120,7 +127,7 @@ class StartTests(SynchronousTestCase):
                 for limit in (12, 30):
                     monitor.before = ("sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh")
                     process = monitor.launch()
-                    _, errors = process.communicate(timeout=20)
+                    _, errors = process.communicate(timeout=PATIENCE)
                     self.assertEqual(process.returncode, 1, errors)
                     self.assertIn("cannot start: only ", errors)
                     self.assertIn(f"the limit is {limit}", errors)
@@ -133,7 +140,7 @@ class StartTests(SynchronousTestCase):
                 missing = f"{monitor.folder}/missing/pid"
                 monitor.pidfile = f"--pidfile={missing}"
                 process = monitor.launch()
-                _, errors = process.communicate(timeout=20)
+                _, errors = process.communicate(timeout=PATIENCE)
                 self.assertEqual(process.returncode, 1)
                 self.assertIn(f"cannot use {missing}: No such file or directory", errors)
                 self.assertNotIn("Traceback", errors)
@@ -267,7 +274,7 @@ class SignalTests(SynchronousTestCase):
 
         with running_monitor() as monitor:
             asyncio.run(check(monitor))
-            monitor.process.communicate(timeout=15)
+            monitor.process.communicate(timeout=PATIENCE)
             self.assertEqual(monitor.process.returncode, 0)
 
     def test_second_signal_ends_at_once(self) -> None:
@@ -283,7 +290,7 @@ class SignalTests(SynchronousTestCase):
             # Now the monitor has received all of it.
             monitor.process.send_signal(signal.SIGTERM)
             with self.assertRaises(websockets.ConnectionClosed):
-                other.recv(timeout=15)
+                other.recv(timeout=PATIENCE)
             self.assertIsNone(monitor.process.poll())
             self.assertEqual(monitor.stop(signal.SIGTERM), -signal.SIGTERM)
 

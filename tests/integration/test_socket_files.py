@@ -21,7 +21,7 @@ from recodex_monitor.settings.endpoints import SocketFile
 from recodex_monitor.settings.schema import LiveSettings
 from tests.integration.proxies import Nginx
 from tests.integration.proxy_clients import Follower, NotOk, lines
-from tests.integration.support import Broker, Monitor
+from tests.integration.support import PATIENCE, Broker, Monitor
 
 
 class SocketFileTests(SynchronousTestCase):
@@ -110,7 +110,7 @@ class SocketFileTests(SynchronousTestCase):
         count = 2000
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(self.browsers))
-            client.settimeout(10)
+            client.settimeout(PATIENCE)
             client.sendall(b"GET /events/job HTTP/1.1\r\nHost: a\r\n\r\n")
             # A connection that is not accepted yet when the monitor stops would get nothing.
             data = client.recv(65536)
@@ -120,7 +120,7 @@ class SocketFileTests(SynchronousTestCase):
             self.monitor.process.send_signal(signal.SIGTERM)
             data += b"".join(iter(lambda: client.recv(65536), b""))
             broker.close()
-        self.assertEqual(self.monitor.process.wait(10), 0)
+        self.assertEqual(self.monitor.process.wait(PATIENCE), 0)
         self.assertEqual(data.count(b'"TASK"'), count)
 
     def test_stalled_client(self) -> None:
@@ -135,7 +135,7 @@ class SocketFileTests(SynchronousTestCase):
             )
             for _ in range(5):
                 self.play(*[b"x" * 60_000] * 20)
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + PATIENCE
             while (
                 "no longer follows 'job'" not in self.monitor.logged()
                 and time.monotonic() < deadline

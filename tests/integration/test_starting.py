@@ -10,7 +10,7 @@ from pathlib import Path
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.integration.browser import until
-from tests.integration.support import COMMAND, ROOT, WAYS, Monitor
+from tests.integration.support import COMMAND, PATIENCE, ROOT, WAYS, Monitor
 
 
 class SignalTests(SynchronousTestCase):
@@ -28,7 +28,7 @@ class SignalTests(SynchronousTestCase):
             until(lambda: expected in monitor.logged())
             if number == signal.SIGHUP:
                 return monitor.stop()
-            monitor.process.communicate(timeout=15)
+            monitor.process.communicate(timeout=PATIENCE)
             return monitor.process.returncode
 
     def test_held(self) -> None:
@@ -59,7 +59,7 @@ class EnvironmentTests(SynchronousTestCase):
                         pid,
                         capture_output=True,
                         text=True,
-                        timeout=20,
+                        timeout=PATIENCE,
                         env={**os.environ, "RECODEX_MONITOR_CONFIG": str(monitor.config)},
                         check=False,
                     )
@@ -85,7 +85,11 @@ class CheckTests(SynchronousTestCase):
                 (["--user", "nobody"], 1, ["logger.file", "history.file"]),
             ):
                 ended = subprocess.run(
-                    [*command, *options], capture_output=True, text=True, timeout=30, check=False
+                    [*command, *options],
+                    capture_output=True,
+                    text=True,
+                    timeout=PATIENCE,
+                    check=False,
                 )
                 self.assertEqual(ended.returncode, code, ended.stderr)
                 found = [line.split(": ")[1] for line in ended.stderr.splitlines()]
@@ -110,7 +114,7 @@ class CheckTests(SynchronousTestCase):
             ):
                 monitor.configure(**{**settings, key: value})
                 process = monitor.launch()
-                _, errors = process.communicate(timeout=20)
+                _, errors = process.communicate(timeout=PATIENCE)
                 self.assertEqual(process.returncode, 1)
                 self.assertRegex(errors, rf"{monitor.config}:\d+: {expected}")
 

@@ -10,6 +10,7 @@ from websockets.typing import Origin
 
 from tests.integration.status import follow, get, monitored, printed
 from tests.integration.support import (
+    PATIENCE,
     Broker,
     Monitor,
     connected_broker,
@@ -23,7 +24,7 @@ class CauseTests(SynchronousTestCase):
 
     def check(self, monitor: Monitor, port: int, job: str, cause: str) -> str:
         """The page and the command both name the cause; returns what the command prints."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         causes: list[str] = []
         while cause not in causes and time.monotonic() < deadline:
             causes = [one["cause"] for one in get(port, f"/api/channels/{job}")[1]["hints"]]
@@ -127,7 +128,7 @@ class ListenerTests(SynchronousTestCase):
 
     def wait_for(self, port: int, connected: int) -> None:
         """Wait until this many brokers are connected."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while get(port, "/api/status")[1]["broker"]["connected"] != connected:
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.05)
@@ -146,7 +147,7 @@ class ListenerTests(SynchronousTestCase):
             self.assertIn("the monitor stops", got[1]["why"])
             self.assertEqual(get(port, "/healthz")[0], 200)
             client.socket.close()
-            self.assertEqual(monitor.process.wait(15), 0)
+            self.assertEqual(monitor.process.wait(PATIENCE), 0)
 
     def test_refuses_to_start(self) -> None:
         """It does not start where others could read the status, and says which setting is wrong."""
@@ -154,7 +155,7 @@ class ListenerTests(SynchronousTestCase):
             monitor.stop()
             monitor.configure(status_uri=["0.0.0.0", 1])
             process = monitor.launch()
-            _, error = process.communicate(timeout=20)
+            _, error = process.communicate(timeout=PATIENCE)
             self.assertEqual(process.returncode, 1)
             self.assertIn(f"{monitor.config}:", error)
             self.assertIn("status_uri: others can connect there", error)

