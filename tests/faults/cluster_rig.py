@@ -184,7 +184,7 @@ def rigged(run: Run, fault: Fault) -> Iterator[Rig]:
 
 
 def _add_node(rig: Rig, stack: ExitStack, name: str, machine: Machine | None) -> None:
-    settings = {"lease": 1.5, "patience": 10} if rig.run.long else {"lease": 0.6, "patience": 3}
+    settings = {"lease": 1.5, "patience": 10} if rig.run.long else {"lease": 1.5, "patience": 3}
     if machine is None:
         lines = [_line_to(one) for one in rig.engines]
         urls = [f"redis://127.0.0.1:{one.port}" for one in lines]

@@ -68,8 +68,7 @@ class NodesCase(SynchronousTestCase):
     @contextmanager
     def proxied(self) -> Iterator[tuple[NodesProxy, Cluster]]:
         """A proxy, with three nodes behind it, during the block."""
-        # On a busy machine an owner may not come to renew a shorter lease in time.
-        with running_cluster(3, cluster={"lease": 2}) as cluster:
+        with running_cluster(3) as cluster:
             cluster.owner()
             proxy = self.kind(self.mktemp(), cluster)
             try:
