@@ -8,13 +8,7 @@ from typing import Any, cast
 
 import yaml
 
-from recodex_monitor.settings.endpoints import (
-    Address,
-    Endpoint,
-    Network,
-    SocketFile,
-    parsed_ip,
-)
+from recodex_monitor.settings.endpoints import Address, Endpoint, Network, SocketFile, parsed_ip
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 """The log levels, by Python's names, from the one that logs most to the one that logs least."""
@@ -72,8 +66,9 @@ def shown_node(node: yaml.Node) -> str:
 
 def text(node: yaml.Node) -> str:
     """Read a string that is not empty."""
-    value = _scalar(node)
-    if not isinstance(value, str) or not value or re.search("[\0\ud800-\udfff]", value):
+    if (value := _scalar(node)) == "":
+        raise Mistake("is empty; leave it out for the default")
+    if not isinstance(value, str) or re.search("[\0\ud800-\udfff]", value):
         raise Mistake(f"{shown_node(node)} is not a string; write it in quotes")
     return value
 

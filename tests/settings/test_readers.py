@@ -40,8 +40,9 @@ class ScalarTests(ReaderTestCase):
     def test_text(self) -> None:
         """A string is read; anything else, nothing, and what no file name may have are mistakes."""
         self.check(readers.text, ("a", "a"), ("'1'", "1"), ("é", "é"))
-        wrong = ("1", "''", "{}", "[a]", "yes", '"a\\0"', '"\\ud800"', "2020-01-01", "~")
+        wrong = ("1", "{}", "[a]", "yes", '"a\\0"', '"\\ud800"', "2020-01-01", "~")
         self.refuse(readers.text, "is not a string; write it in quotes", wrong)
+        self.refuse(readers.text, "is empty; leave it out for the default", ("''", '""'))
 
     def test_flag(self) -> None:
         """YAML's words for true and false are read, numbers are not."""
