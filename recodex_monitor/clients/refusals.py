@@ -13,7 +13,11 @@ from recodex_monitor.clients.admission import RETRY_AFTER, Refused, Unauthorized
 METHODS = "GET, HEAD, OPTIONS"
 
 STOPPING = Refused(503, "the monitor stops", "The monitor stops or restarts. Try again later.")
-BAD_REQUEST = Refused(400, "bad request", "This is not a valid request of HTTP/1.1 or HTTP/1.0.")
+_NOT_VALID = (
+    "This is not a valid request of HTTP/1.1 or HTTP/1.0. Characters of its path that are "
+    "not ASCII must be percent-encoded, and it may have 500 headers, each as Name: value."
+)
+BAD_REQUEST = Refused(400, "bad request", _NOT_VALID)
 
 Headers = list[tuple[str, str]]
 

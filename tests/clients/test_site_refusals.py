@@ -65,7 +65,9 @@ class RefusalTests(SiteTestCase):
             ("/", ("Content-Length: 1",), "GET", "body"),
             ("/", ("Origin: https://evil.example",), "GET", "origin"),
             ("/", ("Host: b",), "GET", "Host"),
-            ("/", ("no header",), "GET", "not a valid request"),
+            ("/", ("no header",), "GET", "Name: value"),
+            ("/", ("X: y",) * 501, "GET", "500 headers"),
+            ("/channels/\xe9", (), "GET", "percent-encoded"),
             ("/", ("X: y", " folded"), "GET", "next line"),
             ("/", ("X: " + "x" * 20_000,), "GET", f"{LIMITS.max_handshake_size} bytes"),
         ):
