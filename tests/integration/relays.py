@@ -28,12 +28,17 @@ def needs_nginx() -> None:
 
 
 class Relay:
-    """A TCP relay between browsers and a monitor, which can be cut."""
+    """A TCP relay between browsers and a monitor, which can be cut.
+
+    Attributes:
+        passed: how often it has passed something on.
+    """
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
         self._links: list[tuple[socket.socket, socket.socket]] = []
         self._dead: set[socket.socket] = set()
+        self.passed = 0
         self._listener = socket.create_server(("127.0.0.1", free_ports(1)[0]))
         self.port = self._listener.getsockname()[1]
         self.url = f"ws://127.0.0.1:{self.port}/ws"
@@ -62,6 +67,7 @@ class Relay:
             while data := source.recv(65536):
                 if source not in self._dead:
                     target.sendall(data)
+                    self.passed += 1
             if source not in self._dead:
                 target.shutdown(socket.SHUT_WR)
 

@@ -12,6 +12,7 @@ from tests.integration.browser import (
     http_url,
     open_page,
     say,
+    until,
 )
 from tests.integration.relays import needs_nginx, proxying, relaying
 from tests.integration.support import connected_broker, running_monitor
@@ -64,7 +65,9 @@ class BlockedTests(SynchronousTestCase):
             say(broker, JOB, *BEGIN)
             job.has(*BEGIN)
             for _ in range(2):
-                page.wait_for_timeout(2500)
+                # When the second comment comes, the page has long had the first.
+                before = relay.passed
+                until(lambda before=before: relay.passed >= before + 2)  # type: ignore[misc]
                 job.later(30)
             self.assertEqual(job.states, ["connecting events", "live events"])
             relay.cut()
