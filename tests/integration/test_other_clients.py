@@ -64,6 +64,7 @@ class OtherClientTests(SynchronousTestCase):
             ThreadPoolExecutor(1) as pool,
         ):
             broker.send_all([[JOB.encode(), *each.split(b" ")] for each in BEGIN])
+            monitor.require_logged("a broker has connected")
             first, *begin = by(monitor, JOB, count=1 + len(BEGIN))
             self.assertFalse(recovered(first))
             self.assertEqual(begin, parsed(BEGIN, begin))
