@@ -3,7 +3,6 @@
 A NAME is "unit", "integration", or whatever trial takes. Trial's worker processes run the tests,
 each in a folder of its own, so a test may use nothing that another could use at the same time:
 ports come from ``tests.integration.support.free_ports``, files lie in folders of the test's own.
-Tests that measure short times are marked by ``tests.support.alone`` and run alone at the end.
 A few integration tests that fail, and nothing else, are run once more, alone: on a busy machine a
 browser or a proxy may have been too slow for a test's patience. What fails then has failed, and
 what passes is named, since it may show a fault that is rare. The slowest tests and how many passed
@@ -24,8 +23,6 @@ from twisted.trial._dist.distreporter import DistReporter
 from twisted.trial._dist.disttrial import DistTrialRunner
 from twisted.trial.reporter import TextReporter
 from twisted.trial.runner import TestLoader
-
-from tests.support.alone import is_alone
 
 
 class Test(Protocol):
@@ -101,7 +98,7 @@ def slowest(seconds: dict[str, float], count: int) -> Iterator[str]:
 
 
 async def run(reactor: object, names: list[str], jobs: int | None, count: int) -> None:
-    """Run tests, first in parallel, then those that must be alone; ends with an exit code.
+    """Run tests in parallel, a few that fail again alone; ends with an exit code.
 
     Args:
         reactor: the running reactor.
@@ -110,9 +107,7 @@ async def run(reactor: object, names: list[str], jobs: int | None, count: int) -
         count: how many of the slowest tests to print.
     """
     tests = chosen(names)
-    together = [one for one in tests if not is_alone(one)]
-    groups = [(jobs or workers(together), together), (1, list(filter(is_alone, tests)))]
-    failed = [test for number, group in groups for test in await failures(number, group)]
+    failed = await failures(jobs or workers(tests), tests)
     if failed and is_worth_another_run(failed):
         print(f"\nRun again, alone: {', '.join(one.id() for one in failed)}")
         failed = await failures(1, failed)
@@ -124,8 +119,6 @@ async def run(reactor: object, names: list[str], jobs: int | None, count: int) -
 
 async def failures(number: int, tests: list[Any]) -> list[Any]:
     """Run tests with a number of workers; those that failed, each once."""
-    if not tests:
-        return []
     result = (await Runner(TextReporter, number, []).runAsync(TestSuite(tests))).original
     return list({test.id(): test for test, _ in result.errors + result.failures}.values())
 
