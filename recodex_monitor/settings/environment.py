@@ -14,12 +14,12 @@ from recodex_monitor.settings.schema import Settings, key_of
 PREFIX = "RECODEX_MONITOR_"
 
 NOT_SETTINGS = frozenset({"CONFIG", "PLAIN_LOOP"})
-"""Variables of that form that are no settings."""
+"""Variables of that form that are not settings."""
 
 _NULL = "tag:yaml.org,2002:null"
 
 _SECRETS = frozenset({"status_token", "cluster.engine"})
-"""Keys of whose values an error shows nothing."""
+"""Keys whose values must not appear in an error."""
 
 
 def variable(key: str) -> str:
@@ -51,9 +51,9 @@ def keys() -> Iterator[str]:
 
 
 def unknown(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """A note for each variable that looks like a setting and is none.
+    """A note for each variable that looks like a setting but is not one.
 
-    They may come from others: Kubernetes makes such variables for each service.
+    Such variables may come from elsewhere: Kubernetes makes some for each service.
     """
     known = {variable(key): key for key in keys()}
     notes = []
@@ -66,7 +66,7 @@ def unknown(environ: Mapping[str, str] = os.environ) -> list[str]:
 
 
 def applied(settings: Settings, environ: Mapping[str, str], problems: list[str]) -> Settings:
-    """The settings, but for those that the environment gives.
+    """The settings of the file, with those of the environment in place of its own.
 
     Args:
         settings: those of the file.
@@ -104,7 +104,7 @@ def _read(
 
 def _node(text: str, *, is_secret: bool) -> yaml.Node:
     if text.strip() == "-":
-        # YAML reads a list with nothing in it, which no setting is.
+        # YAML would read this as a list; in ``logger.file`` it means standard error.
         return yaml.ScalarNode("tag:yaml.org,2002:str", "-", style='"')
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -114,6 +114,6 @@ def _node(text: str, *, is_secret: bool) -> yaml.Node:
     except (yaml.YAMLError, RecursionError):
         raise readers.Mistake("is not YAML") from None
     if node is None:
-        # A comment alone.
+        # The text is only a comment.
         raise readers.Mistake("has no value; write null for the default")
     return node

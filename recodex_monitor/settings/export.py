@@ -38,7 +38,7 @@ def _flat(settings: Settings) -> dict[str, Any]:
 
 
 def dump(settings: Settings, origin: Callable[[str], str] | None = None) -> str:
-    """The settings as YAML, of which ``parse`` makes the same settings.
+    """The settings as YAML, from which ``parse`` makes the same settings.
 
     Args:
         settings: the settings.
@@ -58,7 +58,7 @@ def dump(settings: Settings, origin: Callable[[str], str] | None = None) -> str:
 def _dumped(
     key: str, value: Any, origin: Callable[[str], str] | None, section: str = ""
 ) -> list[str]:
-    # In lines of any length, so that a comment never stands within a string.
+    # Lines are not wrapped, so that a comment never ends up within a string.
     lines = yaml.safe_dump({key: value}, sort_keys=False, width=2**30).splitlines()
     if origin is None:
         return lines

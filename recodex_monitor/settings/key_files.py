@@ -1,11 +1,11 @@
-"""Reads the files of keys, of which there are two while a key is replaced."""
+"""Reads the paths of key files: one, or two while a key is being replaced."""
 
 import yaml
 
 from recodex_monitor.settings.readers import Mistake, shown_node, text
 
 MOST = 2
-"""Files that may be listed."""
+"""How many files may be listed."""
 
 
 def key_files(node: yaml.Node) -> tuple[str, ...]:

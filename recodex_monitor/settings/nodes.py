@@ -1,4 +1,4 @@
-"""Nodes of YAML: the keys of a mapping, with what it merges, and where each of them stands."""
+"""Nodes of YAML: the keys of a mapping, those that it merges, and the line of each."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ class CannotMerge(Exception):
 
 
 def line_of(mark: Any) -> int:
-    """The line of a mark of PyYAML; 1 if there is none."""
+    """The line of a mark of PyYAML; 1 without a mark."""
     return mark.line + 1 if mark else 1
 
 

@@ -54,7 +54,7 @@ def parse(
 
     Args:
         content: the YAML, in UTF-8 with or without a byte order mark.
-        file: the name of the file in errors; None where there is none.
+        file: the name of the file in errors; None without a file.
         environ: the environment.
 
     Raises:

@@ -25,7 +25,7 @@ class Places:
 
     @classmethod
     def read(cls, file: str | None, environ: Mapping[str, str] = os.environ) -> "Places":
-        """Read a file once more; one that was changed meanwhile may have no lines."""
+        """Read a file once more; if it can no longer be read, its keys have no lines."""
         document = None
         if file is not None:
             with suppress(OSError, ValueError, yaml.YAMLError):
@@ -53,7 +53,7 @@ class Places:
         return line
 
     def locate(self, problem: str) -> str:
-        """A problem that begins with a key, with the place of that before it."""
+        """A problem that begins with a key, after the place where that key was set."""
         match = re.match(r"([a-z_]+(?:\.[a-z_-]+)?): ", problem)
         if match is None:
             return problem
@@ -64,7 +64,7 @@ class Places:
 def located(
     problems: Iterable[str], file: str | None, environ: Mapping[str, str] = os.environ
 ) -> list[str]:
-    """Problems that begin with a key, with the place of that before it.
+    """Problems that begin with a key, each after the place where that key was set.
 
     Args:
         problems: as ``key: what is wrong``; others stay as they are.

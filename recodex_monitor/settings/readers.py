@@ -21,7 +21,7 @@ OTHER_LEVELS = {
     "alert": "critical",
     "emerg": "critical",
 }
-"""Names that the broker has for them, which a shared variable of a deployment may bring."""
+"""The broker's names for them; a deployment may set one variable for both programs."""
 
 FORMATS = ("text", "json")
 """The formats of the log."""
@@ -40,7 +40,7 @@ MAX_SOCKET_PATH = 107
 """Bytes of the path of a Unix socket, at most, on Linux."""
 
 _ORIGIN = re.compile(
-    r"\*|null|file://|"  # files of the browser's own machine have one of the last two
+    r"\*|null|file://|"  # browsers send one of the last two for pages from local files
     r"(?!(?:wss?|ftp):)[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9*._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?"
 )
 _LINK = re.compile(r"https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?([/?#][!-\[\]-~]*)?")
@@ -158,7 +158,7 @@ def _number(node: yaml.Node, *, or_text: bool = False) -> Any:
 
 
 def _require_plain(written: str, value: Any) -> None:
-    """Refuse what YAML 1.1 reads as another number than the one that people see."""
+    """Refuse what YAML 1.1 reads as another number than people do."""
     digits = written.lstrip("+-")
     if re.fullmatch("0[0-9_]+", digits):
         read = f"as the octal number {value}" if isinstance(value, int) else "not as a number"
@@ -187,7 +187,7 @@ def _network(node: yaml.Node) -> Network:
 
 
 def _meant(text: str) -> str:
-    """The network, and the single address, that a text with too many bits may mean."""
+    """What to write for a network with host bits set: the network, or the single address."""
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
@@ -204,7 +204,7 @@ def origins(node: yaml.Node) -> tuple[str, ...]:
 
 
 def _origin(node: yaml.Node) -> str:
-    # An unquoted null is the origin of that name: there is nothing else that it could mean.
+    # An unquoted null can only mean the origin of that name.
     value = node.value if isinstance(node, yaml.ScalarNode) and node.value == "null" else None
     value = value or _scalar(node)
     if isinstance(value, str) and _ORIGIN.fullmatch(value):

@@ -48,7 +48,7 @@ def read_again(
 def in_force(running: Settings, read: Settings) -> Settings:
     """The running settings, with everything that was read and needs no restart."""
     kept = {name: getattr(running.limits, name) for name in AT_START}
-    # A port without TLS does not get it while it listens, nor does one with TLS lose it.
+    # A listening port can neither gain nor lose TLS.
     has_tls = Tls() not in (running.websocket_tls, read.websocket_tls)
     return replace(
         running,

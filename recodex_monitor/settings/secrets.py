@@ -42,11 +42,11 @@ def _is_public(path: str) -> bool:
         with open(path, "rb") as file:
             return b"-----BEGIN PUBLIC KEY" in file.read(65536)
     except OSError:
-        return True  # that is a mistake of its own
+        return True  # reported as a mistake elsewhere
 
 
 def _is_readable_for_all(path: str) -> bool:
     try:
         return bool(os.stat(path).st_mode & stat.S_IROTH)
     except OSError:
-        return False  # that is a mistake of its own
+        return False  # reported as a mistake elsewhere

@@ -13,7 +13,7 @@ def own_command() -> list[str]:
     """The command that runs this process, as words that work in every folder and environment.
 
     That is the installed command by its full path or, if Python was called with ``-m``, this
-    Python. Nobody need have the command's folder in their ``PATH``.
+    Python. So the command's folder need not be in the ``PATH``.
     """
     script = Path(sys.argv[0]).absolute()
     if script.name == NAME and os.access(script, os.X_OK):

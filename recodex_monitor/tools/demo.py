@@ -27,7 +27,7 @@ from recodex_monitor.tools.local_monitor import HOST, LocalMonitor, MonitorError
 
 TASKS = 10
 ROUNDS = 10
-"""How many jobs of each outcome are on one board; then there is another one."""
+"""How many jobs of each outcome one board shows; further ones are on another board."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Exit codes: 0 ended by Ctrl-C, q or --exit, 1 something went wrong."
     parser.add_argument("--exit", action="store_true", help="exit after one round")
     parser.add_argument(
-        "--nodes", type=_nodes, default=1, metavar="N", help="so many nodes that share an engine"
+        "--nodes", type=_nodes, default=1, metavar="N", help="run N nodes that share an engine"
     )
 
 

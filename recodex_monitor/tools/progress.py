@@ -1,4 +1,4 @@
-"""The progress of one job, as its messages tell it."""
+"""The progress of one job, according to its messages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +17,9 @@ _STATES = {
 
 @dataclass
 class Progress:
-    """The state of one job, as far as its messages tell.
+    """The state of one job, as far as its messages show.
 
-    Those of the broker may overtake those of a worker, and a new worker's those of the one before:
+    The broker's messages may overtake a worker's, and a new worker's those of the one before:
     attempts are counted as ``channels.attempts`` says.
 
     Attributes:

@@ -136,7 +136,7 @@ def of_job(told: dict[str, Any], last: int = status_watch.LAST) -> list[str]:
 
 
 def _times(told: dict[str, Any]) -> Iterator[str]:
-    """When it ended and was removed, as far as the monitor tells that."""
+    """When it ended and was removed, as far as the monitor knows."""
     for name, key in (("ended", "ended_at"), ("removed", "forgotten_at")):
         at = told.get(key)
         if at is not None:

@@ -211,7 +211,7 @@ _ERRORS: tuple[tuple[type[Exception], str], ...] = (
 
 
 def read(answer: Answer, target: Target) -> dict[str, Any]:
-    """What the monitor tells in an answer.
+    """The values in an answer of the monitor.
 
     Raises:
         CannotAsk: the answer is an error, or another server's.

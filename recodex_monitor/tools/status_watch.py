@@ -15,7 +15,7 @@ from recodex_monitor.tools.status_client import CannotAsk, Target, ask, find_tar
 from recodex_monitor.tools.terminal import on_terminal, printable
 
 EVERY = 2.0
-"""Seconds between two looks."""
+"""Seconds between two requests."""
 
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _HOME, _END_OF_LINE, _REST = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -26,11 +26,11 @@ _SIGNS = (("completed", "+"), ("failed", "-"), ("skipped", "~"))
 _COLOURS = {"failing": 31, "failed": 31, "silent": 33, "running": 36, "finished": 32}
 
 Lines = Callable[[int, int], list[str]]
-"""Makes the lines of a screen, of its width and height."""
+"""Makes the lines for a screen of this width and height."""
 
 OfJob = Callable[[dict[str, Any], int], list[str]]
 LAST = 20
-"""A job's last messages that are shown at most."""
+"""How many of a job's last messages are shown, at most."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "with --watch: list the jobs with this in their ids"
     parser.add_argument("--text", default="", help=text)
     text = "with --watch: urgent (default), id, messages, followers, began or last; --sort=-last"
-    parser.add_argument("--sort", default="urgent", help=f"{text} is the other way round")
+    parser.add_argument("--sort", default="urgent", help=f"{text} reverses the order")
 
 
 def watch(arguments: argparse.Namespace, of_job: OfJob) -> None:
@@ -158,7 +158,7 @@ def screen(told: dict[str, Any], jobs: dict[str, Any], width: int, height: int) 
 
 
 def _wrapped(text: str, width: int) -> Iterator[str]:
-    """A text in lines; those of a problem begin with its sign, others as deep as the text."""
+    """Wrap a text; further lines are indented, and marked as a problem if the first one is."""
     deeper = "!   " if text.startswith("!") else f"{text[: len(text) - len(text.lstrip())]}  "
     if len(text) <= width:
         yield text
@@ -189,7 +189,7 @@ def _row(job: dict[str, Any], now: float, width: int) -> str:
 def _columns(cells: tuple[str, ...], width: int) -> str:
     """Cells as a line: the state first, then what has a fixed width, and the id in the rest.
 
-    Where an id has no room beside all of them, only those stay that tell most.
+    A narrow screen shows only the most useful ones, to leave room for the id.
     """
     name, *fixed = cells
     padded = [cell.ljust(size) for cell, size in zip(fixed, _WIDTHS, strict=True)]

@@ -48,7 +48,7 @@ def _address(url: str) -> str:
         if parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0:
             return url
     except ValueError:
-        pass  # told below
+        pass  # reported below
     raise argparse.ArgumentTypeError(
         f"{url!r} is not a monitor's address for browsers; write ws://HOST:PORT/ or wss://HOST/ws"
     )

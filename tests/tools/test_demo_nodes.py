@@ -47,7 +47,7 @@ class TextTests(SynchronousTestCase):
         job.feed({"command": "FINISHED"})
         self.assertIn("1 of 2 messages, each once, in order; 1 were", demo_nodes.summary([job]))
         job.feed({"command": "STARTED"})
-        self.assertIn("in a wrong order", demo_nodes.summary([job]))
+        self.assertIn("out of order", demo_nodes.summary([job]))
 
     def test_kill(self) -> None:
         """The node that owns is killed, whichever it is; without one nothing happens."""
