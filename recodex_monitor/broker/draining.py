@@ -1,7 +1,8 @@
-"""Stopping the broker's side: read all messages that were sent, and let no more be sent.
+"""Stopping the broker's side: read all messages that were sent, and prevent more.
 
 ZeroMQ itself can only cut a connection, and loses what is on its way then. So this half-closes the
-connections behind ZeroMQ's back: copies of their descriptors are found among those of the process.
+connections behind ZeroMQ's back, through copies of their descriptors, which are found among those
+of the process.
 """
 
 import os
@@ -94,7 +95,7 @@ def _settle(drained: Drained, count_ended: Callable[[], int], deadline: float) -
 
 
 def _read_all(drained: Drained, earliest: float, latest: float) -> None:
-    """Read until nothing is left, and not to end before or after these times."""
+    """Read until nothing is left, but not less long than ``earliest`` or longer than ``latest``."""
     while (count := drained.read_turn()) or time.monotonic() < earliest:
         if time.monotonic() > latest:
             return
@@ -108,7 +109,7 @@ def accepted(endpoints: Iterable[str]) -> Iterator[socket.socket]:
     The caller has to close them.
     """
     names = set(map(_name, endpoints))
-    # All are looked at before the first copy, which gets the number that the listing itself had.
+    # Complete the list before the first copy: that takes the number that the listing itself had.
     for number in [*filter(_is_socket, map(int, os.listdir("/proc/self/fd")))]:
         with suppress(OSError):
             copy = socket.socket(fileno=os.dup(number))

@@ -1,4 +1,4 @@
-"""Brokers whose machine or network fails, of which nothing says so: how ZeroMQ notices them."""
+"""How ZeroMQ notices that a broker's machine or network has failed without closing anything."""
 
 import zmq
 
@@ -6,9 +6,9 @@ import zmq
 def notice_vanished(socket: "zmq.Socket[bytes]", timeout: float) -> None:
     """Have connections to vanished machines ended; call it before the socket is bound.
 
-    A peer that is silent is pinged, and TCP gives up if no acknowledgement comes. Nobody waits for
-    the answers to pings: ZMTP 3.0 has none, and while we cannot read, they are not read either. To
-    close a connection for that would lose messages.
+    A peer that is silent is pinged, and TCP gives up if no acknowledgement comes. Answers to pings
+    are not waited for: ZMTP 3.0 has none, and while we cannot read, they are not read either.
+    Closing a connection for that would lose messages.
 
     Args:
         socket: the broker's socket.

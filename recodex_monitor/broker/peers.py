@@ -60,7 +60,7 @@ class Peers:
     def handshake_succeeded(self) -> None:
         """Count a broker whose handshake has succeeded.
 
-        A handshake takes little time, so it is taken for that of the newest connection.
+        A handshake takes little time, so it is assumed to be that of the newest connection.
         """
         if self._accepted:
             self._newest = self._accepted.popitem()[0]
@@ -75,7 +75,7 @@ class Peers:
         )
 
     def discount(self) -> None:
-        """Stop counting the newest connection: it is the doctor's, and no broker."""
+        """Stop counting the newest connection: it is the doctor, not a broker."""
         if self._newest in self._brokers:
             self._brokers.discard(self._newest)
             self.count -= 1
@@ -112,7 +112,7 @@ class Peers:
         elif descriptor in self._brokers:
             self._brokers.discard(descriptor)
             if has_failed and self._accepted:
-                # The broker is another one.
+                # The failed connection was counted as the broker; the broker is another one.
                 self._brokers.add(self._accepted.popitem()[0])
                 return
             self.gone_at = self._now()

@@ -1,4 +1,4 @@
-"""The ZeroMQ sockets of the broker's side: its messages, its connections, and who may connect.
+"""The ZeroMQ sockets of the broker's side: its messages, its connections, and access to it.
 
 ``import txzmq`` imports the global reactor, so nothing else may import it, and nothing that
 must not have a reactor may import this module.
@@ -224,7 +224,7 @@ class ZapHandler(ZmqConnection):  # type: ignore[misc]
         Args:
             factory: holds the ZeroMQ context and the reactor.
             guard: decides.
-            peers: is told who is refused, and why.
+            peers: notes which hosts are refused, and why.
         """
         self._guard = guard
         self._peers = peers

@@ -1,4 +1,4 @@
-"""Who may be a broker, where not everybody may: the answers to ZeroMQ's requests by ZAP.
+"""Decides which peers may connect as brokers, by answering ZeroMQ's ZAP requests.
 
 ZAP is the ZeroMQ Authentication Protocol, https://rfc.zeromq.org/spec/27/. Keys are files as
 ``zmq.auth`` makes them.
@@ -89,7 +89,7 @@ class Guard:
 
 
 def make_guard(settings: Zeromq, seconds: Callable[[], float]) -> Guard | None:
-    """Make a guard; None where everybody may be a broker.
+    """Make a guard; None if all peers may connect.
 
     Raises:
         ConfigError: see Guard.

@@ -35,7 +35,7 @@ def resolve(address: Address) -> list[Address]:
 
 
 def is_ipv6_alone(endpoint: Endpoint) -> bool:
-    """Whether nobody can connect by IPv4; False for a host name that is unknown."""
+    """Whether IPv4 clients cannot connect; False for a host name that is unknown."""
     try:
         hosts = [] if isinstance(endpoint, SocketFile) else [one.host for one in resolve(endpoint)]
     except OSError:

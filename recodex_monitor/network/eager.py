@@ -29,7 +29,7 @@ class EagerServer(tcp.Server):
     """
 
     client_address: Any = None
-    """The client's own address, if a proxy at the other end has told it."""
+    """The client's own address, if a proxy at the other end has reported it."""
 
     bufferSize = 2048
     """Bytes of a read: room for a request's head; bounds the pings answered at a time."""
@@ -72,7 +72,7 @@ class EagerServer(tcp.Server):
         self._maybePauseProducer()
 
     def _closeSocket(self, orderly: bool) -> None:
-        # To close a socket with unread data resets the connection, and what was written last, such
+        # Closing a socket with unread data resets the connection, and what was written last, such
         # as the reason of a refusal, may be lost.
         if orderly:
             with suppress(OSError):
@@ -93,7 +93,7 @@ class EagerPort(tcp.Port):
 
     transport: type[EagerServer] = EagerServer
     stall_timeout = 60.0
-    """Seconds after which the kernel drops a connection whose peer takes nothing of what is due."""
+    """Seconds after which the kernel drops a connection whose peer accepts no more data."""
 
     def createInternetSocket(self) -> socket.socket:
         """Make the listening socket with the options that connections inherit."""

@@ -46,7 +46,7 @@ class Listener(Service):
             reactor: accepts the connections.
             inherited: listening sockets to take over. Nothing else is bound if one of them has
                 the port, or the file, of the address.
-            purpose: whom the port is for, as errors name them.
+            purpose: what the port is for, as errors name it.
         """
         self._purpose = purpose
         self._address = address

@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 _PEM = re.compile(b"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 LOOK = 60
-"""Seconds between two looks at whether the files have changed."""
+"""Seconds between two checks whether the files have changed."""
 
 CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 """Ciphers for TLS 1.2; those of TLS 1.3 need no choice, as all of them are good."""
@@ -174,7 +174,7 @@ def _stamps(settings: Tls) -> list[tuple[int, ...] | None]:
 
 
 def _stamp(file: str | None) -> tuple[int, ...] | None:
-    """Numbers that change with a file's content or permissions; None if it is not there."""
+    """Numbers that change with a file's content or permissions; None if it is missing."""
     try:
         stat = os.stat(file or "")
     except OSError:

@@ -78,7 +78,7 @@ _FORMATS = {"text": (_text, logging.Formatter(_LINE)), "json": (_json, logging.F
 
 
 def _level(event: dict[str, Any]) -> int:
-    """The event's level; what libraries say of their own parts is for those who debug."""
+    """The event's level; what libraries log below a warning counts as debug."""
     level = _LEVELS.get(event.get("log_level"), logging.INFO)
     is_ours = str(event.get("log_namespace")).startswith("recodex_monitor.")
     return level if is_ours or level > logging.INFO else logging.DEBUG
@@ -108,7 +108,7 @@ class Log:
 
     Attributes:
         has_debug: whether events of level debug are written.
-        dropped: lines that were dropped since nothing took them, by reason.
+        dropped: how many lines were dropped because nothing took them, by reason.
     """
 
     def __init__(self, settings: schema.Logger) -> None:
@@ -130,7 +130,7 @@ class Log:
     def stop(self) -> None:
         """Wait until everything is written, for ``STOP`` seconds at most.
 
-        What is logged afterwards is waited for, too, as long as these seconds are not over.
+        What is logged meanwhile is waited for too, within the same time.
         """
         atexit.unregister(self.stop)
         if self._stops_at is None:
@@ -186,7 +186,7 @@ class Log:
         return line.encode(encoding, errors="backslashreplace")
 
     def _notice(self, count: int, seconds: float) -> bytes:
-        """The line about dropped ones; called in the thread."""
+        """The line that reports dropped lines; called in the thread."""
         event = {
             "log_time": time.time(),
             "log_level": LogLevel.warn,

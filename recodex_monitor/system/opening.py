@@ -15,7 +15,7 @@ class Opener:
     """Opens outputs, each in a thread, since a disk that hangs may hold one for ever."""
 
     def __init__(self, seconds: float = WAIT) -> None:
-        """Open nothing yet; the caller of ``open`` waits for so many seconds at most."""
+        """Open nothing yet; the caller of ``open`` waits this many seconds at most."""
         self._seconds = seconds
         self._hanging: set[str] = set()
 

@@ -1,6 +1,6 @@
-"""Signals of the start: held from the first line on, until the monitor can do what they mean.
+"""Signals of the start: held from the first line on, until the monitor can handle them.
 
-By default SIGHUP, which ``systemctl reload`` sends, would kill a process that is about to start.
+By default SIGHUP, which ``systemctl reload`` sends, would kill a process that is still starting.
 It imports nothing of ours, since it is the first module that is imported.
 """
 

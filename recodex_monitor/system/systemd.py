@@ -54,7 +54,7 @@ def notify_reloading() -> None:
 
 
 class WrongEnvironment(Exception):
-    """What systemd, or whoever set its variables, has done wrong, as a text for people."""
+    """What is wrong with systemd's variables or descriptors, as a text for people."""
 
 
 def inherited_sockets() -> list[socket.socket]:

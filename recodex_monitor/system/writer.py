@@ -101,14 +101,14 @@ class Writer:
                 self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:
-        """Wait until everything is written, at most so long; returns whether it is."""
+        """Wait until everything is written, or for these seconds; returns whether it is."""
         if self._thread is None:
             return True
         with self._changed:
             return self._changed.wait_for(lambda: not self._is_busy(), seconds)
 
     def end(self, seconds: float) -> None:
-        """Have the output closed after the last line, for which the caller waits at most so long.
+        """Have the output closed after the last line; waits for that, at most these seconds.
 
         Nothing may be written afterwards.
         """
