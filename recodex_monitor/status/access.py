@@ -25,7 +25,7 @@ class Access:
 
         Args:
             hosts: names and addresses by which the listener is called.
-            token: what a client must know; None where whoever connects may see all.
+            token: what a client must send; None if everyone who can connect may see all.
         """
         self._hosts = {"localhost", *(_plain(host) for host in hosts)}
         self._token = token.encode() if token is not None else None
@@ -33,8 +33,8 @@ class Access:
     def knows_host(self, header: str, local: str) -> bool:
         """Whether a request names a host by which this listener is known.
 
-        That stops DNS rebinding: a page whose own name somebody has pointed to this machine sends
-        that name.
+        That stops DNS rebinding: a page whose host name an attacker has pointed at this machine
+        sends that name.
 
         Args:
             header: the value of Host.

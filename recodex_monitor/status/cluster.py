@@ -15,7 +15,7 @@ BEHIND = 5.0
 """Seconds for which channels may be unread before that is called a cause."""
 
 SETTLING = 10.0
-"""Seconds in which a broker has to find a new owner before that is called a cause."""
+"""Seconds that a broker has to connect to a new owner before its absence is a cause."""
 
 
 def hints(told: Told | None) -> Iterator[Hint]:
@@ -31,7 +31,7 @@ def hints(told: Told | None) -> Iterator[Hint]:
         yield Hint("no-owner", text, remedy)
     elif owner is not None and _lacks_broker(owner):
         text = f"no broker is connected to {owner['name']}, which owns{_at(owner)}."
-        remedy = "Lead the broker to the node whose /ownerz says 200."
+        remedy = "Direct the broker to the node whose /ownerz says 200."
         yield Hint("broker-elsewhere", text, remedy)
     if told["behind"] >= BEHIND:
         text = f"this node has not read {told['unread']} channels from the engine for"
@@ -39,10 +39,10 @@ def hints(told: Told | None) -> Iterator[Hint]:
 
 
 def _away(engine: Told) -> Hint:
-    """That the engine is away, and why if the last attempt to reach it has told that."""
+    """That the engine is away, and why, if the last attempt to reach it gave a reason."""
     away, why = span(engine["away"]), engine["why"].rstrip(".")
     text = f"the engine at {engine['address']} has been away for {away}."
-    remedy = "Look whether it runs, and at the network to it."
+    remedy = "Check that it runs, and check the network to it."
     if why:
         text = f"the engine has been away for {away}: {why}."
         remedy = "Correct that; `recodex-monitor check --connect` says when it works."
@@ -88,13 +88,13 @@ GAUGES = {
 """By name: what it is, and how it is read."""
 
 COUNTERS = {
-    "takeovers": "Times at which this node became the owner.",
+    "takeovers": "How often this node became the owner.",
     "sessions": "Sessions with the engine that this node began.",
     "pushes": "Calls by which messages were pushed to the engine.",
     "pushed": "Messages that were pushed to the engine.",
     "conflicts": "Channels of which the engine had other messages than the owner.",
     "late": "Messages that an earlier owner handed over.",
-    "gaps": "Times at which a channel was read again because a message was missing.",
+    "gaps": "How often a channel was read again because a message was missing.",
     "replaced": "Channels whose messages were replaced by others.",
 }
 """By the key in ``counts``: what it is; the name is the key after ``cluster_``."""

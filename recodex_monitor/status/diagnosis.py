@@ -12,11 +12,11 @@ QUIET = 60.0
 """Seconds without a message after which a running job is called silent."""
 
 _ALIKE = 0.1
-"""The part of a time by which others may be shorter and still count as equal."""
+"""Times that are shorter than another by no more than this part of it count as equal."""
 
 
 class Forgotten(NamedTuple):
-    """What is remembered of a job that is kept no longer; times are seconds ago.
+    """What is remembered of a job that is no longer kept; times are seconds ago.
 
     Attributes:
         ago: when it was removed.
@@ -47,9 +47,9 @@ class Job:
         outcome: how it went, once its channel has ended.
         ended_ago: when it ended.
         retention: seconds for which it is kept after that.
-        followers: who follows it now.
-        slow: of them, who do not take what is due.
-        forgotten: what is remembered of it, if it is kept no longer.
+        followers: how many follow it now.
+        slow: how many of them do not read fast enough.
+        forgotten: what is remembered of it, if it is no longer kept.
         cuts: for how many seconds each follower that was cut off in the last minutes had followed.
     """
 
@@ -100,7 +100,7 @@ _SET_ADDRESS = (
     " pass it."
 )
 _LOOK_AT_BROKER = (
-    "Look whether the broker runs, and at the network to it. It comes back by itself; meanwhile it"
+    "Check that the broker runs, and check the network to it. It reconnects by itself; meanwhile it"
     " keeps 500 to 1000 messages."
 )
 _LOOK_AT_WORKER = "The worker's log says what it does."

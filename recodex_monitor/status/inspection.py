@@ -108,7 +108,7 @@ class Inspection:
         return rows
 
     def _tally(self, channel: Channel) -> Tally:
-        """What is counted of a channel so far; that of the TALLIES looked at last is kept."""
+        """The tally of a channel so far; those of the TALLIES channels used last are kept."""
         counted = self._tallies.pop(channel.epoch, None) or Tally()
         self._tallies[channel.epoch] = counted
         while len(self._tallies) > TALLIES:

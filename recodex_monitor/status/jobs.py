@@ -18,7 +18,7 @@ PAGE = 50
 """Jobs on a page."""
 
 MAX_PAGES = 40
-"""Pages of a list, at most: whoever seeks among more jobs filters, searches or sorts."""
+"""Pages of a list, at most; to find a job among more, filter, search or sort."""
 
 RATE = 20_000
 """Channels that are looked at in a second, at most, to keep the lists of open pages up to date."""

@@ -63,7 +63,7 @@ class Metrics:
         return expose(self._registry, accept)
 
     def describe(self) -> list[Metric]:
-        """Called by the registry; what there is stands only in collect."""
+        """Called by the registry: describes nothing in advance, ``collect`` has all metrics."""
         return []
 
     def collect(self) -> Iterator[Metric]:

@@ -6,19 +6,19 @@ from typing import NamedTuple
 from recodex_monitor.status.resources import Answer, Page, as_json, constant
 
 Unready = Callable[[], list[str]]
-"""Tells why the monitor cannot serve students; empty where it can."""
+"""Says why the monitor cannot serve students; empty if it can."""
 
 PROBES = (b"healthz", b"readyz", b"ownerz")
-"""The paths; whoever asks needs neither a token nor a known host name: no answer names a job."""
+"""The paths; they need neither a token nor a known host name, since no answer names a job."""
 
 
 class Probes(NamedTuple):
     """Where the answers come from.
 
     Attributes:
-        unready: tells why the monitor is not ready.
+        unready: says why the monitor is not ready.
         owns: whether the broker should talk to this node.
-        degraded: tells why clients that it serves have to wait for messages, though not for long.
+        degraded: says why clients that it serves have to wait for messages, though not for long.
     """
 
     unready: Unready

@@ -19,7 +19,7 @@ _LIMITS = {
     "max_channel_messages": "The log names the jobs; raise it if they are no mistake.",
     "max_channel_bytes": "The log names the jobs; raise it if they are no mistake.",
 }
-"""What to do where a limit is reached; a client's limits are told with the refused clients."""
+"""What to do where a limit is reached; limits on clients are listed with the refused clients."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Seen:
         limits: what each limit has cost in the last 15 minutes: messages, channels or clients.
         dropped: messages of the broker that were dropped in that time, by reason.
         followers: subscriptions.
-        slow: of them, those that do not take what is due.
+        slow: how many of them do not read fast enough.
         late: seconds by which the loop was late at most in the last minute.
     """
 
@@ -47,8 +47,8 @@ def problems(seen: Seen) -> Iterator[Hint]:
     """What is wrong, the worst first."""
     for why in seen.unready:
         if "history" in why:
-            text = f"{why}: what comes now is in memory only, and lost if the monitor ends."
-            yield Hint("history", text, "Look for room on the disk; the log has the error.")
+            text = f"{why}: new messages are in memory only, and lost if the monitor ends."
+            yield Hint("history", text, "Make room on the disk if it is full; see the log.")
         elif "engine" not in why:
             yield Hint("not-ready", f"{why}.", "The log says why.")
     for limit, count in seen.limits.items():
@@ -61,7 +61,8 @@ def problems(seen: Seen) -> Iterator[Hint]:
     counted = ", ".join(f"{count} x {reason}" for reason, count in seen.dropped.items() if count)
     if counted:
         text = f"messages of the broker were dropped in the last 15 minutes: {counted}."
-        yield Hint("dropped", text, "Look which program sends to zeromq_uri; the log has the last.")
+        remedy = "Find what sends them to zeromq_uri; the log has the last one."
+        yield Hint("dropped", text, remedy)
     if seen.slow > max(FEW, _SHARE * seen.followers):
         text = f"{seen.slow} of {seen.followers} followers do not read fast enough."
         yield Hint("slow-followers", text, "Look at the proxy and the network before it.")

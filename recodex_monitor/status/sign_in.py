@@ -37,7 +37,7 @@ class SignIn:
         Args:
             access: knows the token.
             form: the page that asks for it; its ``<!-- reason -->`` is replaced.
-            seconds: tells the time, so that not every wrong token is logged.
+            seconds: tells the time, to bound how often wrong tokens are logged.
         """
         self._access = access
         self._pages = {name: _with_reason(form, text) for name, text in _REASONS.items()}

@@ -68,7 +68,7 @@ class Statistics:
     """Reads the numbers of a hub, its clients and the broker, and samples them for charts.
 
     Attributes:
-        unready: tells why the monitor cannot serve students; to be set.
+        unready: says why the monitor cannot serve students; to be set.
     """
 
     def __init__(

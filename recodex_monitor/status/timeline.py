@@ -50,7 +50,7 @@ def timeline(channel: Channel, counted: int, moment: Moment) -> list[dict[str, A
 
 
 def _attempts_before(channel: Channel, position: int) -> Attempts:
-    """The attempts up to a position in the log, as the last TALLIED bytes before it tell them."""
+    """The attempts up to a position in the log, as far as TALLIED bytes before it show them."""
     tally = Tally()
     tally.feed(bytes(memoryview(channel.log)[max(0, position - TALLIED) : position]))
     return tally.counted
