@@ -47,7 +47,7 @@ def is_handshake(request: Any) -> bool:
 
     A server may ignore the protocols that it does not speak, and must ignore the header in
     HTTP/1.0 (RFC 9110, section 7.8). Without ``Connection: Upgrade`` the header is not meant for
-    this server; a key says that it was, and that a proxy has lost the other header.
+    this server, unless there is a key: then a proxy has removed Connection.
     """
     return (
         request.method == b"GET"

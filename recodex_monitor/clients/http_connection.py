@@ -15,13 +15,13 @@ class Server(Protocol):
     """Answers the requests of connections."""
 
     def received(self, request: Any) -> None:
-        """Called with a request that has come as far as it is read."""
+        """Called with a request once all of it that is read has come."""
 
     def refused(self, refused: Refused) -> None:
         """Called with the refusal of a request that is not understood."""
 
     def finishing(self, connection: "HttpConnection") -> None:
-        """Called when the client has more to read, and nothing more will come for it."""
+        """Called when everything was written, and the client has not read all of it."""
 
     def lost(self, connection: "HttpConnection") -> None:
         """Called when the connection has ended."""
@@ -45,7 +45,7 @@ class Request(http.Request):
 
 
 class _BodyReceived(Exception):
-    """A body is not empty."""
+    """Raised when a chunked body turns out not to be empty."""
 
 
 class Following(Protocol):

@@ -12,7 +12,7 @@ class Follow(NamedTuple):
 
 
 class Unfollow(NamedTuple):
-    """Follow a channel no longer."""
+    """Stop following a channel."""
 
     channel_id: str
 
@@ -24,7 +24,7 @@ class Show(NamedTuple):
 
 
 class Malformed(NamedTuple):
-    """What is not understood; with the channel, if that is known."""
+    """A request that is not understood; with its channel, if that is known."""
 
     channel_id: str | None
 

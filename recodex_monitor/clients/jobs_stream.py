@@ -126,7 +126,7 @@ class JobsStream:
         log_subscribed(self.address, channel_id)
 
     def refuse(self, channel_id: str | None, reason: str, detail: str | None = None) -> None:
-        """Tell that a channel is not followed; see JobsClient."""
+        """Report that a channel is not followed; see JobsClient."""
         self.send(event(refused(channel_id, reason, detail)))
         self.nothing_followed()
 

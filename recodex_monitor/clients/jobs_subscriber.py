@@ -1,4 +1,4 @@
-"""A WebSocket client that follows many channels, and says at any time which."""
+"""A WebSocket client that follows many channels, which it may change at any time."""
 
 from typing import TYPE_CHECKING
 
@@ -86,7 +86,7 @@ class JobsSubscriber(WebSocketClient):
             self.refuse(None, "token", refusal.detail)
 
     def refuse(self, channel_id: str | None, reason: str, detail: str | None = None) -> None:
-        """Tell that a channel is not followed; nothing more is read before that can be sent.
+        """Report that a channel is not followed; nothing more is read before that can be sent.
 
         See JobsClient.
         """
@@ -115,14 +115,14 @@ class JobsSubscriber(WebSocketClient):
             end_early(self.connection, RESTART, STOPPING)
 
     def unsubscribe(self) -> None:
-        """Follow nothing any longer; see WebSocketClient."""
+        """Stop following all channels; see WebSocketClient."""
         self.following.unfollow_all()
         if self._refusals:
             self._refusals = b""
             self.connection.transport.resumeProducing()
 
     def leave(self) -> None:
-        """Close the connection, after everything that is due; see WebSocketClient."""
+        """Close the connection, after all messages so far; see WebSocketClient."""
         self.following.leave()
 
     def closed(self, ended: Ending) -> None:

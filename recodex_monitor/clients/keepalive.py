@@ -1,6 +1,6 @@
-"""What is due for WebSocket connections some time after something has happened.
+"""Pings, heartbeats and timeouts of WebSocket connections.
 
-One sweep a second for all connections, in place of several timers for each.
+One sweep a second serves all connections, in place of several timers for each.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ class Peer(Protocol):
 
 
 class Keepalive:
-    """Pings and heartbeats, and the end of those who do not do something in time.
+    """Sends pings and heartbeats, and ends connections whose clients miss a timeout.
 
     The settings that apply are ``subscribe_timeout``, ``ping_interval``, ``ping_timeout``,
     ``heartbeat``, ``finish_timeout`` and ``close_timeout``.
@@ -62,7 +62,7 @@ class Keepalive:
             (self._closing, self._drop),
         )
         self.sweep = TimeSlices(clock, self._sweep_steps)
-        """Does what is due; call it every second."""
+        """Sends and ends what it is time for; call it every second."""
 
     def opened(self, peer: Peer) -> None:
         """Wait for the channel id: the handshake is over."""
@@ -82,11 +82,11 @@ class Keepalive:
         self._quiet.put(peer, self._seconds())
 
     def finishing(self, peer: Peer) -> None:
-        """Wait until the client has read the rest: nothing more will come for it."""
+        """Wait until the client has read the rest: nothing more will be written."""
         self._finishing.put_once(peer, self._seconds())
 
     def closing(self, peer: Peer) -> None:
-        """Wait for the client's close frame: it was sent ours."""
+        """Wait for the client's close frame: ours was sent."""
         for timeouts in (self._unsubscribed, self._silent, self._pinged, self._quiet):
             timeouts.discard(peer)
         self._closing.put(peer, self._seconds())
@@ -115,8 +115,8 @@ class Keepalive:
         peer.ping()
 
     def _drop(self, peer: Peer) -> None:
-        # A client that has not got everything is waited for; if it takes nothing more, the kernel
-        # gives up after stall_timeout.
+        # Wait for a client that has not yet read everything; if it reads nothing more, the
+        # kernel gives up after stall_timeout.
         if peer.connection.transport.unsent():
             self._closing.put(peer, self._seconds())
         else:

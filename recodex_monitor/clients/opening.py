@@ -1,4 +1,4 @@
-"""An answer over plain HTTP that waits until its channel's messages are here."""
+"""An answer over plain HTTP that waits until its channel's messages are loaded."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def stream_headers(request: Any, content_type: bytes) -> None:
 class Opening:
     """Begins a stream once the source has loaded its channel.
 
-    Meanwhile it stands in the stream's place, and hears if the connection ends.
+    Until then it is the connection's stream itself, so that it learns if the connection ends.
     """
 
     def __init__(self, request: Any, stream: Stream, after: str) -> None:
@@ -59,7 +59,7 @@ class Opening:
         self._is_over = True
 
     def leave(self) -> None:
-        """Answer that the channel's messages cannot be had soon."""
+        """Answer that the channel's messages cannot be loaded soon."""
         if not self._is_over:
             self._is_over = True
             self._request.setResponseCode(503)

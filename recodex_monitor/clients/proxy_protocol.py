@@ -1,4 +1,4 @@
-"""The PROXY protocol: the header by which a load balancer tells its client's address.
+"""The PROXY protocol: the header by which a load balancer reports its client's address.
 
 With ``websocket_proxy_protocol`` trusted proxies must send it, before TLS if there is TLS. From
 then on the connection has the client's address. The connections of all others are served as
@@ -31,13 +31,13 @@ _V1_LENGTH = 107
 """Bytes of a header of version 1, at most, with its end of line."""
 
 _V2_FIXED = 16
-"""Bytes of a header of version 2 before the part whose length it tells."""
+"""Bytes of a header of version 2 before the part whose length they give."""
 
 _BAD_HEADER = Refused(400, "bad PROXY header", "The header of the PROXY protocol is not valid.")
 
 
 def header_length(received: bytes) -> int | None:
-    """Bytes of the header that a connection begins with; None if more must come to tell.
+    """Bytes of the header that a connection begins with; None if more bytes are needed to say.
 
     Raises:
         ValueError: it does not begin with a header, or with one of version 1 that is too long.
@@ -58,8 +58,8 @@ def header_length(received: bytes) -> int | None:
 def client_address(header: bytes) -> Any:
     """The client's address in a whole header, as Twisted has addresses.
 
-    None if the header tells none: the proxy itself is the client (``LOCAL``), or it does not know
-    (``UNKNOWN``).
+    None if the header has no address: the proxy itself is the client (``LOCAL``), or it does not
+    know (``UNKNOWN``).
 
     Raises:
         ValueError: the header is not valid.

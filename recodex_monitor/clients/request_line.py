@@ -1,6 +1,6 @@
-"""What comes before the headers of a request, and what no request of HTTP/1 begins with.
+"""Checks what comes before a request's headers, and recognises what is not HTTP/1.
 
-Whoever sends something else would wait for the rest of a request that never comes.
+Without this, a client of another protocol would wait for an answer until it times out.
 """
 
 import re
@@ -14,10 +14,10 @@ SSH = b"SSH-"
 """The beginning of an SSH connection (RFC 4253, section 4.2)."""
 
 MAX_SHOWN = 40
-"""Bytes of what is no request that are logged and shown."""
+"""How many bytes of something other than a request are logged and shown."""
 
 MAX_EMPTY_LINES = 2
-"""Empty lines before a request that are ignored; one is asked for by RFC 9112, section 2.2.
+"""Empty lines before a request that are ignored; RFC 9112, section 2.2, asks for one.
 
 The PROXY protocol's header, version 2, begins with two.
 """

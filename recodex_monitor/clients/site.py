@@ -233,7 +233,7 @@ def _check(request: Any) -> None:
 
 
 def _is_for_trial(request: Any) -> bool:
-    """Whether it asks for a trial of ``doctor``, which is in no statistics."""
+    """Whether the request is a test by ``doctor``, which no statistics count."""
     path = parse_path(request.path)
     return path is not None and is_trial(path.quoted_id.decode("latin-1"))
 

@@ -41,7 +41,7 @@ class Stream:
     content_type: ClassVar[bytes]
     kind: ClassVar[str]
     _encoding: ClassVar[Encoding]
-    _log_level: ClassVar[Any]  # of the lines about who follows
+    _log_level: ClassVar[Any]  # of the log lines about followers
     token: Token | None = None
     _delivery: ResumableDelivery | None = None
     _finished = False
@@ -87,7 +87,7 @@ class Stream:
         self._factory.hub.wake(delivery)
 
     def _opened(self, delivery: ResumableDelivery, recovered: bool) -> None:
-        """Called before anything is written; ``recovered`` tells whether the id was found."""
+        """Called before anything is written; ``recovered`` says whether the id was found."""
         raise NotImplementedError
 
     def send(self, data: bytes) -> None:
@@ -180,7 +180,7 @@ class EventStream(Stream):
             self.request.setResponseCode(204)
             self.finish()
         else:
-            # A block of its own: the first progress.js expects SUBSCRIBED's to begin with its data.
+            # A separate block: the first progress.js expects SUBSCRIBED's to begin with its data.
             self.request.write(b"retry: %d\n\n" % self._factory.retry_delay())
             told = self._factory.announcements.subscribed(delivery.channel, recovered=recovered)
             self._tell(told)

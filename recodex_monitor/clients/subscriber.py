@@ -93,7 +93,7 @@ class Subscriber(WebSocketClient):
             self._follow(channel_id)
 
     def _follow(self, channel_id: str) -> None:
-        """Follow this channel, as soon as its messages are here."""
+        """Follow this channel, as soon as its messages are loaded."""
 
         def refuse(error: object = "the engine, which is away") -> None:
             factory.connections.refused.add("no room", error)
@@ -157,7 +157,7 @@ class Subscriber(WebSocketClient):
             end_early(self.connection, RESTART, STOPPING)
 
     def leave(self) -> None:
-        """Close the connection, after everything that is due; see WebSocketClient."""
+        """Close the connection, after all messages so far; see WebSocketClient."""
         if self.delivery is None:
             end_early(self.connection, RESTART, STOPPING)
         else:

@@ -35,7 +35,7 @@ _RUNNING = {
     b"UPLOADED": "uploaded",
     b"ABORTED": "interrupted",
 }
-"""The keys of what is said after a command; after any other one the solution is evaluated."""
+"""The keys of the texts by a job's last command; others mean that it is being evaluated."""
 
 
 class Asked(NamedTuple):
@@ -93,7 +93,7 @@ class WatchPage:
         Args:
             channel_id: of the job.
             channel: the job's, or None if there is none.
-            present: what ``Announcements.present`` tells of it.
+            present: what ``Announcements.present`` says of it.
             asked: see Asked.
             page: the settings of pages.
         """
@@ -111,7 +111,7 @@ _PLAIN = ("title", "no_script", "reload", "notify", "notify_denied")
 
 
 def read_texts(path: Path) -> Texts:
-    """The texts of a file that is JSON but for what makes a module of it.
+    """The texts of a file that is JSON within a JavaScript module.
 
     Raises:
         OSError: it cannot be read.
@@ -127,7 +127,7 @@ def read_texts(path: Path) -> Texts:
 def results_link(back: str, link: str | None) -> str:
     """Where a job's results are: ``back`` if it has the same origin as ``link``, else ``link``.
 
-    Without a link there is none, and the text is empty.
+    Empty without a link.
     """
     if link is None:
         return ""
@@ -245,7 +245,7 @@ def _duration(seconds: float) -> str:
 
 def _said(texts: Texts, key: str, values: Mapping[str, object]) -> str:
     text = texts[key]
-    if isinstance(text, dict):  # by number, and none here is 1
+    if isinstance(text, dict):  # has a form for each number; no number here is 1
         text = text["other"]
     text = str(text)
     for name, value in values.items():

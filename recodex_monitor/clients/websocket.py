@@ -32,7 +32,7 @@ from recodex_monitor.timing.clock import Clock
 _OPTIONS = {
     "webStatus": False,
     "allowNullOrigin": True,
-    # A client learns by a close code what it did wrong, not by a lost connection.
+    # A close code says what a client did wrong; a lost connection would not.
     "failByDrop": False,
     # Keepalive does this in one sweep; Autobahn would start two timers for each connection.
     "openHandshakeTimeout": 0,
@@ -129,7 +129,8 @@ class SubscriberProtocol(BaseProtocol):
     def cut(self) -> None:
         """End the connection at once; see connections.Connection.
 
-        A page is failed, for which it has to read what it was sent; the second time it is cut.
+        A page without ids is made to fail instead, once it has read what it was sent; a second call
+        cuts its connection.
         """
         if self.state != self.STATE_OPEN or not fail(self):
             self.transport.abortConnection()

@@ -44,7 +44,7 @@ class BaseProtocol(WebSocketServerProtocol):  # type: ignore[misc]
     max_handshake_size: int
     utf8validator: Utf8Validator | None
 
-    # Our own log lines tell what clients do wrong; Autobahn's quote them without a bound.
+    # Our own log lines say what clients do wrong; Autobahn's quote clients at any length.
     log = txaio.make_logger(level="error")
 
     def __init__(self) -> None:
@@ -175,7 +175,7 @@ def share_attributes(protocol: type[_P], factory: Any, max_handshake_size: int) 
 
 
 class _NoDeferred:
-    """Stands in for a Deferred on which nobody waits."""
+    """Stands in for a Deferred that nobody waits for."""
 
     def callback(self, result: object) -> None:
         """Called by Autobahn when the connection is open, or closed."""

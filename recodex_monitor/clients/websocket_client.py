@@ -14,7 +14,7 @@ LONG_REPLAY = 64 * 1024
 
 
 class PingedClient:
-    """A client that has to show that it is there.
+    """A client that has to show signs of life.
 
     It has slots, because there is one for every idle client.
 
@@ -81,11 +81,11 @@ class WebSocketClient(PingedClient):
         raise NotImplementedError
 
     def received(self, payload: bytes, is_binary: bool) -> None:
-        """Do what the client's message asks for, if it has a meaning."""
+        """Do what the client's message asks for, if it is understood."""
         raise NotImplementedError
 
     def unsubscribe(self) -> None:
-        """Follow nothing any longer, because nothing more may be written."""
+        """Stop following, because nothing more may be written."""
         raise NotImplementedError
 
     def use_token(self, text: str) -> None:
@@ -93,7 +93,7 @@ class WebSocketClient(PingedClient):
         raise NotImplementedError
 
     def leave(self) -> None:
-        """Close the connection, after everything that is due, because the monitor stops."""
+        """Close the connection, after all messages so far, because the monitor stops."""
         raise NotImplementedError
 
     def closed(self, ended: Ending) -> None:
