@@ -172,7 +172,7 @@ class SubscriberFactory(WebSocketServerFactory):  # type: ignore[misc]
         announcements: makes the monitor's own messages.
         shared: what clients of many channels share.
         access: decides who may follow what.
-        keepalive: does what is due for connections some time after something has happened.
+        keepalive: sends pings and heartbeats, and ends connections that miss a timeout.
         detect: takes over a connection, with its first data, if that is no ordinary handshake.
         seconds: tells the time.
     """

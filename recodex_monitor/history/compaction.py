@@ -22,19 +22,19 @@ So a compaction removes at least half of what it reads.
 """
 
 CHANNEL_BYTES = 256
-"""About the bytes that a channel takes besides its messages."""
+"""About how many bytes a channel takes besides its messages."""
 
 SUMMARY_BYTES = 128
-"""About the bytes of a summary."""
+"""About how many bytes a summary takes."""
 
 SMALL_BYTES, SMALL_RECORDS = 4096, 2000
-"""Records of fewer bytes are merged when there are so many of them: a start reads them all."""
+"""Records of fewer bytes are merged when there are this many: a start reads them all."""
 
 STEP_BYTES, STEP_RECORDS = 64 * 1024, 100
 """What one step reads and merges, in less than a millisecond."""
 
 PAUSE = 4
-"""How many times as long as a step takes is waited before the next one."""
+"""The pause after a step, as a multiple of the time that the step took."""
 
 _SELECT = "SELECT id, heads, data, crc FROM log WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
 _DELETE = "DELETE FROM log WHERE id >= ? AND id <= ?"

@@ -92,9 +92,10 @@ def check(file: str) -> None:
 
 
 def connect(name: str) -> sqlite3.Connection:
-    """Connect to a database; the connection never waits for locks, and may be used by any thread.
+    """Connect to a database; the connection never waits for locks.
 
-    But by one thread at a time. Each statement is a transaction, unless one was begun.
+    Any thread may use it, but only one at a time. Each statement is a transaction, unless one was
+    begun.
     """
     return sqlite3.connect(name, timeout=0, isolation_level=None, check_same_thread=False, uri=True)
 

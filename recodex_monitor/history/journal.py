@@ -209,7 +209,7 @@ class Journal:
             record = pack(heads, pieces)
             self._db.execute(INSERT, (self._records + 1, *record))
         except Exception as error:
-            # Whatever it is, clients must be served.
+            # Whatever has failed, clients must be served.
             self._retry.failed(error)
             return False
         self._records += 1

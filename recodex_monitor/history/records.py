@@ -88,7 +88,7 @@ def unpack(heads: bytes, data: bytes, crc: int) -> Iterator[Entry]:
 
 
 def load(db: sqlite3.Connection, now: str) -> Loaded:
-    """Make the channels of a history again.
+    """Restore the channels of a history.
 
     Args:
         db: the history.
@@ -137,7 +137,7 @@ def _summarized(data: bytes, now: str) -> Tombstone:
 
 
 class _Found:
-    """What was found of a channel so far."""
+    """What the records read so far say of a channel."""
 
     __slots__ = ("counts", "end", "number", "opening", "pieces")
 

@@ -36,7 +36,7 @@ class Syncing:
     """Syncs a history file once a second if something was written.
 
     Attributes:
-        written: whether something was written since the last sync; set by who writes.
+        written: whether something was written since the last sync; set by the writer.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ def note_boot(lock: int, now: str) -> None:
         lock: a descriptor of the file.
         now: a moment.
     """
-    # Without room for this there is none for a history, which reports it.
+    # If the disk has no room for this, saving the history fails as well, and reports it.
     with suppress(OSError):
         os.ftruncate(lock, 0)
         os.pwrite(lock, _boot_of(now), 0)

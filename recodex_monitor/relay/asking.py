@@ -91,7 +91,7 @@ class Asking:
         self._is_busy = False
 
     def begin(self, addresses: Iterable[str]) -> None:
-        """Ask the nodes at these addresses, of which empty ones are unknown, if not done yet."""
+        """Ask the nodes at these addresses, unless that is under way; empty ones are left out."""
         if not self._is_busy:
             self._is_busy = True
             ensureDeferred(self._ask_all([one for one in addresses if one]))

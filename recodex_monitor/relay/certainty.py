@@ -19,7 +19,7 @@ from recodex_monitor.relay.lease import Lease
 from recodex_monitor.relay.parts import Role
 
 PAUSE = 0.05
-"""Seconds between two looks whether an owner has made the engine whole."""
+"""Seconds between two checks whether an owner has made the engine whole."""
 
 TIMEOUT = 3.0
 """Seconds after which a client should rather try another node."""
@@ -42,13 +42,13 @@ class Node(Protocol):
 
 
 class Certainty:
-    """Looks for what clients have got elsewhere."""
+    """Looks for messages that clients have got from other nodes."""
 
     def __init__(self, node: Node, keys: Keys, lease: Lease, clock: Any) -> None:
         """Look for nothing yet.
 
         Args:
-            node: that clients come to.
+            node: to which the clients connect.
             keys: have the fence's name.
             lease: has this node's token.
             clock: tells the time, and calls later.
@@ -59,12 +59,12 @@ class Certainty:
         self._clock = clock
 
     def has(self, channel_id: str, after: str) -> bool:
-        """Whether the hub has the message with this id; an empty id asks for none, and is true."""
+        """Whether the hub has the message with this id; True for an empty id."""
         channel = self._node.follower.hub.channels.get(channel_id)
         return not after or (channel is not None and count_at(channel, after) is not None)
 
     async def look(self, channel_id: str, after: str) -> bool:
-        """Get a message into the hub, if it is anywhere; returns whether it is certain then."""
+        """Get a message into the hub, if the engine has it; False if that remains uncertain."""
         until = self._clock.seconds() + TIMEOUT
         while not self.has(channel_id, after):
             try:

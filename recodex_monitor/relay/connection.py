@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 _log = Logger()
 
 MAX_PENDING = 20_000
-"""Commands without a reply, at most; whoever calls keeps to a bound far below that."""
+"""Commands without a reply, at most; callers stay far below that."""
 
 Word = bytes | str | int
 """A part of a command."""
@@ -105,7 +105,7 @@ class EngineConnection(Protocol):
                 _log.failure("a message of the engine could not be handled")
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Called by Twisted: all that wait for a reply get none."""
+        """Called by Twisted: all commands without a reply fail."""
         self.connected = 0
         pending, self._pending = self._pending, deque()
         for deferred in pending:

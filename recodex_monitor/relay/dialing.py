@@ -1,4 +1,4 @@
-"""Dialing: connections to the server that may be used, of all those that the settings name."""
+"""Dialing: finds the server to use among those that the settings name, and connects to it."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -29,8 +29,8 @@ class Facts(NamedTuple):
 
     Attributes:
         version: of Redis, with which Valkey is compatible.
-        run: another for every start of the server.
-        replication: another for every line of history of the data.
+        run: an id that is new at every start of the server.
+        replication: an id of the data's line of history.
         role: ``master`` or ``slave``, as the server writes it.
         policy: what it does when its memory is full.
         memory: bytes that it uses.

@@ -35,7 +35,7 @@ class Script:
 
 
 class Listener(Protocol):
-    """What is told of the engine."""
+    """What is notified of the engine's sessions and messages."""
 
     def began(self) -> None:
         """Called when a session has begun: nothing is subscribed to."""
@@ -72,13 +72,13 @@ def _discard(event: LogEvent) -> None:
 
 
 class _Connecting(ClientService):
-    """A ClientService that leaves it to us what is logged: it would log every attempt."""
+    """A ClientService that logs nothing itself, since it would log every attempt."""
 
     _log = Logger(observer=_discard)
 
 
 class _Handle(TwistedProtocol):
-    """Tells the engine when a session begins and ends."""
+    """Notifies the engine when a session begins and ends."""
 
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
@@ -96,10 +96,10 @@ class Engine:
     """A session with the engine, and another whenever that is lost.
 
     Attributes:
-        session: the present one; None while there is none.
+        session: the present one; None between two sessions.
         sessions: how many there have been.
-        known: what the engine said of itself last.
-        away_since: since when there is none, in seconds; None while there is one.
+        known: what the engine last said about itself.
+        away_since: since when there has been no session, in seconds; None during a session.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Engine:
 
         Args:
             endpoint: see endpoint.EngineEndpoint.
-            listener: is told what happens.
+            listener: is notified of what happens.
             clock: tells the time, and calls later.
             timeout: seconds after which an engine that says nothing is given up.
         """
@@ -171,7 +171,7 @@ class Engine:
             self._listener.ended()
 
     def restart(self, why: str) -> None:
-        """End the session, to look anew for the server to use."""
+        """End the session, to look again for the server to use."""
         if self.session is not None:
             _log.warn("leaving the engine at {at}: {why}", at=self.session.address, why=why)
             self.session.abort()
@@ -237,7 +237,7 @@ async def _run(
 
 
 def _refused(failure: Failure, engine: Engine) -> Failure:
-    """Look for the primary at once if this server is none any more."""
+    """Look for the primary at once if this server no longer is the primary."""
     error = failure.value
     if isinstance(error, EngineError) and error.code == "READONLY":
         engine.restart("it is no longer the primary")

@@ -1,4 +1,4 @@
-"""Evicting: an owner makes room by channels that nobody follows anywhere, and for good."""
+"""Evicting: an owner makes room by removing channels that have no followers on any node."""
 
 from itertools import islice
 
@@ -28,7 +28,7 @@ return 1
 
 
 NEARLY = 0.9
-"""The part of a limit from which on it is asked which channels may be evicted."""
+"""The part of a limit above which the owner asks which channels may be evicted."""
 
 
 class Evicting:
@@ -80,12 +80,12 @@ class Evicting:
             return
         age = self._clock.seconds() - (channel.began + channel.times[-1]) / 100
         if channel.end is not None and age >= self._settings.channels.retention - 1:
-            return  # Its time was up, and the engine's copy lives no longer.
+            return  # Its retention is over, and the engine's copy expires by itself.
         keys: list[Word] = [self._keys.fence, self._keys.stream(channel.id)]
         values: list[Word] = [token, channel.epoch, LEAST_TTL]
         self._engine.run(EVICT, keys, values).addErrback(_ignored)
 
 
 def _ignored(failure: Failure) -> None:
-    """Ignore that the engine is away: there is one channel more than there need be."""
+    """Ignore that the engine is away: it keeps one channel more than needed."""
     failure.trap(EngineAway, EngineError)

@@ -22,11 +22,11 @@ MOST_NEWS = 1000
 """Batches that are kept of a channel while it is read; if the oldest are lost, it is read again."""
 
 LINGER = 30.0
-"""Seconds for which a channel is kept that nobody follows any more: long polls come back."""
+"""Seconds for which a channel without followers is kept: long polls come back."""
 
 
 class State(Enum):
-    """How far a channel is."""
+    """How far the reading of a channel is."""
 
     SUBSCRIBING = "subscribing"
     READING = "reading"
@@ -37,7 +37,7 @@ class Followed:
     """A channel that is read from the engine.
 
     Attributes:
-        state: how far it is.
+        state: how far the reading is.
         is_loaded: whether the hub has had all messages at least once.
         news: what was published while it was read.
         waiting: called once it is loaded; or what refuses, if it cannot be.
@@ -52,12 +52,12 @@ class Followed:
         self.waiting: list[tuple[Callable[[], object], Callable[[], object]]] = []
 
     def loaded(self) -> None:
-        """Note that the hub has all messages, and tell those who wait for it."""
+        """Note that the hub has all messages, and begin for all that wait for it."""
         self.is_loaded = True
         self.tell_waiting(0)
 
     def tell_waiting(self, which: int) -> None:
-        """Call ``begin`` (0) or ``refuse`` (1) of all who wait."""
+        """Call ``begin`` (0) or ``refuse`` (1) of all that wait."""
         waiting, self.waiting = self.waiting, []
         for calls in waiting:
             try:
@@ -93,7 +93,7 @@ class Follower:
 
     @property
     def unread(self) -> int:
-        """How many channels are not up to what the engine has, as far as it is known."""
+        """How many channels are known to lack messages that the engine has."""
         return sum(one.state is not State.LIVE for one in self.followed.values())
 
     def follow(self, channel_id: str) -> Followed:
@@ -131,7 +131,7 @@ class Follower:
             one.waiting.append((call, refuse))
 
     def refuse_waiting(self) -> None:
-        """Refuse all who wait for a channel."""
+        """Refuse all that wait for a channel."""
         for channel_id, one in self.followed.items():
             if one.waiting:
                 one.tell_waiting(1)
@@ -153,7 +153,7 @@ class Follower:
             self._subscriptions.remove([channel_id])
 
     def forget_all(self) -> None:
-        """Follow nothing any more, but tell those who wait: the hub has all channels."""
+        """Stop following, and begin for all that wait: the hub has all channels."""
         followed, self.followed = self.followed, {}
         self._subscriptions.remove(followed)
         self._queue.begin()

@@ -3,7 +3,7 @@
 It writes them to a list in the engine; the new owner appends them to their channels and removes
 them from the list by the call that pushes them. While a node hands over, the broker may still talk
 to it. Until that is done and the list is empty, the engine takes none of the messages that the new
-owner hears itself: they come after the late ones, whoever owns by then.
+owner hears itself: they come after the late ones, whichever node owns by then.
 """
 
 import json
@@ -29,7 +29,7 @@ READ, MOST_BYTES = 10, 2**20
 """Entries that are read at once, and bytes of them, but one at least: they are pushed at once."""
 
 HOLD_TIMEOUT = 5.0
-"""Seconds after which a new owner waits no longer for the rest of another's messages."""
+"""Seconds after which a new owner no longer waits for the rest of another's messages."""
 
 
 class Entry(NamedTuple):
@@ -97,7 +97,7 @@ class LateMessages:
     async def take(self, owns: Callable[[], bool]) -> None:
         """Take some of the list if there is something, and push that; else let the intake go on.
 
-        The publisher tells by ``on_late`` when this is to be called again.
+        The publisher calls ``on_late`` when this is to be called again.
 
         Args:
             owns: whether this node still owns.

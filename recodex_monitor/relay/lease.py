@@ -55,7 +55,7 @@ return 1
 
 
 class Holder(NamedTuple):
-    """Who has the lease.
+    """The holder of the lease.
 
     Attributes:
         value: of the lease; empty if nobody has it.
@@ -115,11 +115,11 @@ class Lease:
 
     @property
     def value(self) -> str:
-        """What the lease has if this node holds it."""
+        """The lease's value if this node holds it."""
         return f"{self.token} {self._name}"
 
     def renew_token(self) -> None:
-        """Become another owner than before."""
+        """Take a new token, and so become an owner other than before."""
         self.token = token_hex(8)
 
     async def take(self, *, only_beside_fence: bool = False) -> Holder:
@@ -141,7 +141,7 @@ class Lease:
     def is_others(self, holder: Holder) -> bool:
         """Whether another node owns, or has owned since this one took the lease.
 
-        The token alone does not tell: it may be an older one in an engine that has lost data.
+        The token alone does not show that: it may be an older one in an engine that has lost data.
         """
         is_newer = holder.token != self.token and holder.generation >= self.generation
         return holder.value != self.value or (holder.token != "" and is_newer)
@@ -167,7 +167,7 @@ class Lease:
         await self._engine.run(_VERIFIED, [self._keys.fence], (self.token, run, replication))
 
     async def release(self) -> None:
-        """Give the lease back, and tell the other nodes.
+        """Give the lease back, and notify the other nodes.
 
         Raises:
             EngineAway: the engine is away.

@@ -54,7 +54,7 @@ class Mirror:
 
         Args:
             batches: of the epochs that the hub's channels have.
-            is_new: whether they have been said just now, and count as messages of the broker.
+            is_new: whether they were sent just now, and count as messages of the broker.
 
         Raises:
             Gap: there are messages missing before a batch; those before it are added.
@@ -118,7 +118,7 @@ class Mirror:
             self.hub.retention.end(channel, batch.end, at)
 
     def _restore(self, channel: Channel, batch: Batch, at: float) -> None:
-        """Set the timeouts of a channel as if its messages had been heard when they were said."""
+        """Set the timeouts of a channel as if its messages had come here when they were sent."""
         retention, failed = self.hub.retention, has_failed(channel.log)
         if channel.is_trial:
             self._note_trial(channel, batch, at)
@@ -137,7 +137,7 @@ class Mirror:
         return now if self.offset is None else min(now, batch.time + self.offset)
 
     def remember(self, channel_id: str, ended: Ended) -> None:
-        """Note how a channel ended whose messages are kept no longer."""
+        """Note how a channel ended whose messages are no longer kept."""
         now = self._clock.seconds()
         at = now if self.offset is None else min(now, ended.time + self.offset)
         one = Tombstone(channel_id, ended.end, at, ended.epoch, ended.messages, ended.outcome)
@@ -160,7 +160,7 @@ class Mirror:
             self._move(old, new)
 
     def renew(self, channel: Channel) -> None:
-        """Give a channel a new epoch, and have those begin again who know its ids."""
+        """Give a channel a new epoch; its subscriptions with ids begin again."""
         channel.epoch = new_epoch()
         for one in tuple(channel.subscriptions):
             if one.has_ids:

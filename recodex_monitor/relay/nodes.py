@@ -1,4 +1,4 @@
-"""The nodes of a cluster: what each tells the others about itself, through the engine."""
+"""The nodes of a cluster: what each reports to the others, through the engine."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from recodex_monitor.relay.engine import Commands
 from recodex_monitor.relay.layout import Keys
 
 KEPT = 10_000
-"""Milliseconds after which a node that says nothing is taken for gone."""
+"""Milliseconds after which a node that reports nothing counts as gone."""
 
 
 class Nodes:

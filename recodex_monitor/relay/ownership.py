@@ -14,7 +14,7 @@ from recodex_monitor.relay.yielding import Yielding
 _log = Logger()
 
 POLL = 0.01
-"""Seconds between two looks whether the engine has everything."""
+"""Seconds between two checks whether the engine has everything."""
 
 LEASES_TO_WAIT = 2
 """Leases for which others wait after the engine's return: its owner takes the first one."""
@@ -70,7 +70,7 @@ class Ownership:
         if self.role is Role.OWNER:
             self._tasks.add(self._reclaim)
             return
-        # Whoever owned takes the lease first after the engine's return: it has all messages.
+        # The last owner takes the lease first after the engine's return: it has all messages.
         wait = LEASES_TO_WAIT * self._lease
         is_return = parts.engine.sessions > 1 or parts.engine.facts.uptime <= wait
         self._waits_until = parts.clock.seconds() + wait * is_return

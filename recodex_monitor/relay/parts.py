@@ -40,7 +40,7 @@ class Broker(Protocol):
         """The connections from brokers."""
 
     def startService(self) -> None:
-        """Listen for the broker; raises OSError if that cannot be."""
+        """Listen for the broker; raises OSError if that fails."""
 
     def stopService(self) -> None:
         """Take all that the broker has sent, and stop listening."""

@@ -1,4 +1,4 @@
-"""What of one channel the engine has not acknowledged yet."""
+"""The messages of one channel that the engine has not acknowledged yet."""
 
 from typing import NamedTuple
 
@@ -41,12 +41,12 @@ class Push(NamedTuple):
 
     @property
     def is_all(self) -> bool:
-        """Whether it has the last message that there is."""
+        """Whether it has the channel's last message."""
         pending = self.pending
         return self.last + 1 == pending.first + len(pending.texts)
 
     def values(self) -> list[Word]:
-        """What push.lua is told of this stream."""
+        """The arguments of push.lua for this stream."""
         one, end, outcome = self.pending, self.end or "-", self.outcome or "-"
         count = len(self.texts)
         return [one.epoch, self.first, end, outcome, int(one.replaces), count, *self.texts]
@@ -64,7 +64,7 @@ class Pending:
         size: bytes of the texts.
         end: how the channel ends with the last of them; None if it does not.
         replaces: whether a stream of another epoch is to be replaced.
-        late: the numbers of messages that are in the list of late messages still, the first here.
+        late: the numbers of messages that are still in the list of late messages, the first here.
         is_known: whether the engine's last answer was about this channel as it is.
     """
 

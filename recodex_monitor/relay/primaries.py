@@ -1,7 +1,7 @@
 """Primaries: of several servers, whether this node uses the one that had the latest owner.
 
-A primary that was cut off while its replica was promoted says that it is one still when it is back.
-A node that has kept its session with it, or could reach only that one, must not own there.
+A primary that was cut off while its replica was promoted still says that it is one when it comes
+back. A node that has kept its session with it, or could reach only that one, must not own there.
 """
 
 from twisted.internet.defer import DeferredList, ensureDeferred
@@ -13,7 +13,7 @@ TIMEOUT = 0.5
 """Seconds that other servers have to answer: a takeover must not wait for one that is dead."""
 
 LOOK_EVERY = 2
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 class Primaries:

@@ -230,7 +230,7 @@ def _renew(pending: Pending, mirror: Mirror, intake: Intake) -> None:
 
 
 def _head(token: str, late: list[bytes], settings: LiveSettings, keys: Keys) -> list[Word]:
-    """What push.lua is told of all streams."""
+    """The arguments of push.lua that concern all streams."""
     ended = max(LEAST_TTL, int(settings.channels.retention * 1000))
     is_open = int(settings.channels.idle_timeout * 1000) + ended
     first = late[0] if late else b""

@@ -17,7 +17,7 @@ IN_FLIGHT = 20
 """Channels that are read at the same time; with 100 the engine's answers piled up."""
 
 RETRY = 1.0
-"""Seconds after which a channel is read again that could not be."""
+"""Seconds after which a channel that could not be read is tried again."""
 
 
 class ReadQueue:

@@ -10,10 +10,10 @@ UNREADY_AFTER = 15.0
 
 
 class Readiness:
-    """Tells why clients cannot be served, or not well, as far as it is the engine's fault."""
+    """Says why clients cannot be served, or not well, as far as the engine is the cause."""
 
     def __init__(self, engine: Engine) -> None:
-        """Tell of this engine."""
+        """Speak for this engine."""
         self._engine = engine
 
     def unready(self) -> list[str]:

@@ -41,7 +41,7 @@ TIMEOUT_LEASES = 3
 
 
 class About(NamedTuple):
-    """What else is told of a node.
+    """What else a node reports of itself.
 
     Attributes:
         version: of the monitor.
@@ -70,8 +70,8 @@ class Relay:
         evicting: decides what may be evicted, if this node owns.
         readiness: whether clients can be served.
         primaries: looks whether another server is to be used.
-        nodes: all nodes, as they have told.
-        about: what else is told of this node.
+        nodes: all nodes, as they report themselves.
+        about: what else this node reports of itself.
         report: gives the cluster as this node sees it; see ``report.cluster``.
         asking: asks other nodes whether one owns.
         behind: seconds for which there have been channels that are not read yet.
@@ -186,7 +186,7 @@ class Relay:
                 ensureDeferred(self.evicting.tick()).addErrback(_ignored)
 
     def expire(self) -> None:
-        """End and remove channels that are due; what has not ended is the owner's to decide."""
+        """Remove channels whose retention is over; only an owner also ends channels."""
         if self.role is Role.OWNER:
             self.hub.expire()
             return

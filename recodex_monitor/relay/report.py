@@ -1,4 +1,4 @@
-"""The report: what a node tells administrators and the other nodes of itself and the cluster.
+"""The report: the state of a node and of the cluster, for administrators and other nodes.
 
 All values are plain, as JSON has them; lengths of time are seconds.
 """
@@ -61,8 +61,8 @@ def cluster(relay: "Relay") -> dict[str, Any]:
 def _owner(relay: "Relay", nodes: dict[str, dict[str, Any]]) -> str | None:
     """The name of the node that owns, as far as it is known; None if none does.
 
-    A node that was cut off from the engine may have told a moment ago that it owns, and the one
-    that has the lease now may not have told it yet.
+    A node that was cut off from the engine may have reported a moment ago that it owns, and the one
+    that has the lease now may not have reported yet.
     """
     if relay.owns:
         return relay.name

@@ -31,7 +31,7 @@ class EngineSource:
         Args:
             relay: of the node.
             reading: reads from the engine.
-            certainty: looks for what clients have got elsewhere.
+            certainty: looks for messages that clients have got from other nodes.
         """
         self._certainty = certainty
         self._relay = relay

@@ -1,4 +1,4 @@
-"""Subscriptions: the channels of which the engine is asked to tell."""
+"""Subscriptions: the channels whose news the engine sends to this node."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator

@@ -49,7 +49,7 @@ def _keep_renewing(parts: Parts, seconds: float) -> "Deferred[None]":
 
 
 async def _record(parts: Parts, fence: Fence) -> None:
-    """Note what each owner had pushed that is fenced off now, and may hand over the rest later.
+    """Note what the owners that are fenced off now had pushed; they may hand over the rest later.
 
     An engine that has lost its data does not know the owner that this node has seen.
     """

@@ -39,7 +39,7 @@ class Tasks:
             self.done = ensureDeferred(self._work())
 
     def cancel(self) -> None:
-        """Break off what is being done; the rest is done then."""
+        """Cancel the present change, and go on with the next one."""
         if self._current is not None:
             self._current.cancel()
 

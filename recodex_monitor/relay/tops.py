@@ -1,8 +1,8 @@
 """Tops: how far an owner had got in each channel when another fenced it off.
 
 What that owner hands over later begins somewhere in what it has pushed already: the number of the
-last message that the engine had then tells which of them are late and which are there. It is kept
-in the engine, since whoever takes the late messages may be a later owner than the next.
+last message that the engine had then shows which of them are late and which the engine has. It is
+kept in the engine, since the late messages may be taken by a later owner than the next.
 """
 
 from collections.abc import Iterable
@@ -43,7 +43,7 @@ class Tops:
         for token, tops in tuple(self._own.items()):
             key = self._keys.tops + token
             if not await self._engine.call("EXISTS", key):
-                # The first field makes that it exists where there are no channels.
+                # The first field makes the key exist even without channels.
                 pairs = (part for pair in {"": 0, **tops}.items() for part in pair)
                 await self._engine.call("HSET", key, *pairs)
                 await self._engine.call("EXPIRE", key, KEPT)

@@ -1,6 +1,6 @@
-"""Yielding: how an owner that is none any more hands over what it could not push.
+"""Yielding: how a node that no longer owns hands over what it could not push.
 
-It says in the engine that it does, so that the new owner keeps what it hears itself. What the
+It notes in the engine that it does, so that the new owner holds back what it hears itself. What the
 engine has not acknowledged goes to the list of late messages. When the new owner has taken that,
 this node lets the broker go: until then the broker has talked to it alone, so that the order of its
 messages holds. What the broker has sent meanwhile goes to the list then, and at last this node says
@@ -25,10 +25,10 @@ from recodex_monitor.relay.pending import Pending
 _log = Logger()
 
 POLL = 0.05
-"""Seconds between two looks whether the new owner has taken the late messages."""
+"""Seconds between two checks whether the new owner has taken the late messages."""
 
 MARK_KEPT = 3600
-"""Seconds for which the engine knows that it has had an entry."""
+"""Seconds for which the engine remembers that it has had an entry."""
 
 _APPEND = Script("""
 -- KEYS: the list, a mark of the entry. ARGV: the entry, the mark's seconds to live. The entry may
@@ -186,17 +186,17 @@ class Yielding:
     async def _is_awaited(self) -> bool:
         """Whether another node is about to take what was handed over.
 
-        If nobody owns, it may be that nobody can as long as this node has the broker.
+        If no node owns, perhaps none can as long as the broker is connected to this one.
         """
         call, keys = self._parts.engine.call, self._parts.keys
         return bool(await call("LLEN", keys.late)) and bool(await call("GET", keys.lease))
 
     async def _is_any_of(self, nodes: set[bytes]) -> bool:
-        """Whether one of these hands over still."""
+        """Whether one of these is still handing over."""
         return bool(nodes) and not nodes.isdisjoint(await self._yielding())
 
     async def _yielding(self) -> Iterable[bytes]:
-        """The nodes that hand over."""
+        """The nodes that are handing over."""
         nodes: Iterable[bytes] = await self._parts.engine.call(
             "SMEMBERS", self._parts.keys.yielding
         )

@@ -122,7 +122,7 @@ class Log:
         self._writer = self._new_writer(settings)
 
     def start(self) -> None:
-        """Write in a thread from now on; call it when the process does not fork any more."""
+        """Write in a thread from now on; call it once the process no longer forks."""
         self._is_started = True
         self._writer.start()
         atexit.register(self.stop)

@@ -65,7 +65,7 @@ class Writer:
         self._missed, self._missed_at = 0, 0.0
 
     def start(self) -> None:
-        """Write in a thread from now on; call it when the process does not fork any more."""
+        """Write in a thread from now on; call it once the process no longer forks."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="log", daemon=True)
             self._thread.start()
