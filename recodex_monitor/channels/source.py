@@ -4,6 +4,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from recodex_monitor.channels.channel import Channel
+from recodex_monitor.channels.retention import NoRoom
+
+
+class NotReadable(NoRoom):
+    """The messages of a channel cannot be had soon: the engine of the cluster is away."""
 
 
 class Source(Protocol):
@@ -26,7 +31,7 @@ class Source(Protocol):
                 not have it then, nobody has.
 
         Raises:
-            NoRoom: that is known already; neither is called.
+            NotReadable: that is known already; neither is called.
         """
 
     def unfollowed(self, channel: Channel) -> None:

@@ -26,7 +26,7 @@ from recodex_monitor.clients.following import Shared
 from recodex_monitor.clients.handshake import Handshake
 from recodex_monitor.clients.http_connection import HttpConnection
 from recodex_monitor.clients.refusals import STOPPING
-from recodex_monitor.clients.request_line import empty_lines, lone_line_end
+from recodex_monitor.clients.request_line import empty_lines, known_version, lone_line_end
 from recodex_monitor.clients.site import Site
 from recodex_monitor.clients.stream_factory import StreamFactory
 from recodex_monitor.clients.websocket import SubscriberFactory, SubscriberProtocol
@@ -177,7 +177,7 @@ class UndetectedConnection(Protocol):
         if _FOLDED.search(head):
             self._refuse(_FOLDED_HEADER)
         else:
-            self._factory.to_http(self, head, rest)
+            self._factory.to_http(self, known_version(head), rest)
 
     def _refuse(self, refused: Refused) -> None:
         self._factory.connections.refuse(refused)

@@ -15,6 +15,7 @@ from recodex_monitor.clients.access import Access
 from recodex_monitor.clients.announcements import Announcements
 from recodex_monitor.clients.channel_delivery import ChannelDelivery
 from recodex_monitor.clients.encoding import Encoding, text_of
+from recodex_monitor.clients.refusals import ENGINE_AWAY, refusal_of
 from recodex_monitor.network.tokens import Token, TokenRefused
 from recodex_monitor.settings.schema import LiveSettings
 from recodex_monitor.timing.clock import Clock
@@ -180,7 +181,7 @@ class FollowedChannels:
                 del self._opening[channel_id]
                 self._begin(channel_id, after, token)
 
-        def refuse(error: object = "the engine, which is away") -> None:
+        def refuse(error: NoRoom = ENGINE_AWAY) -> None:
             if self._opening.get(channel_id) is opening:
                 del self._opening[channel_id]
                 self._refuse(channel_id, error)
@@ -203,8 +204,8 @@ class FollowedChannels:
         delivery.recovered = delivery.resume(after)
         self.shared.hub.wake(delivery)
 
-    def _refuse(self, channel_id: str, error: object) -> None:
-        self.shared.refused.add("no room", error)
+    def _refuse(self, channel_id: str, error: NoRoom) -> None:
+        self.shared.refused.add(refusal_of(error).reason, error)
         self.client.refuse(channel_id, "room")
 
     def __len__(self) -> int:

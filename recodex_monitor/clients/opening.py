@@ -1,10 +1,12 @@
 """An answer over plain HTTP that waits until its channel's messages are loaded."""
 
+from collections.abc import Callable
 from typing import Any
 
 from recodex_monitor.channels.retention import NoRoom
 from recodex_monitor.channels.source import Source
-from recodex_monitor.clients.admission import RETRY_AFTER
+from recodex_monitor.clients.admission import Refused
+from recodex_monitor.clients.refusals import ENGINE_AWAY, STOPPING, refusal_of
 from recodex_monitor.clients.streams import Stream
 
 
@@ -23,11 +25,25 @@ class Opening:
     Until then it is the connection's stream itself, so that it learns if the connection ends.
     """
 
-    def __init__(self, request: Any, stream: Stream, after: str) -> None:
-        """Prepare; see ``Stream.begin`` for the arguments."""
+    def __init__(
+        self,
+        request: Any,
+        stream: Stream,
+        after: str,
+        refuse: Callable[[Refused], object],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            request: to be answered.
+            stream: see ``begin``.
+            after: see ``Stream.begin``.
+            refuse: answers that the channel cannot be followed now, or that the monitor stops.
+        """
         self._request = request
         self._stream = stream
         self._after = after
+        self._refuse_with = refuse
         self._is_over = False
 
     def begin(self, source: Source, channel_id: str) -> None:
@@ -41,7 +57,7 @@ class Opening:
         if request.method == b"HEAD":
             request.finish()
             return
-        source.when_loaded(channel_id, self._begin, self.leave, self._after)
+        source.when_loaded(channel_id, self._begin, self._refuse, self._after)
         if not self._is_over:
             request.channel.stream = self
 
@@ -52,19 +68,23 @@ class Opening:
         was_waiting, connection.stream = connection.stream is self, None
         try:
             self._stream.begin(self._after)
-        except NoRoom:
+        except NoRoom as error:
             if not was_waiting:
                 raise
-            self.leave()
+            self._refuse(error)
         self._is_over = True
 
+    def _refuse(self, error: NoRoom = ENGINE_AWAY) -> None:
+        self._end(refusal_of(error))
+
     def leave(self) -> None:
-        """Answer that the channel's messages cannot be loaded soon."""
+        """Answer that the monitor stops; see http_connection.Following."""
+        self._end(STOPPING)
+
+    def _end(self, refused: Refused) -> None:
         if not self._is_over:
             self._is_over = True
-            self._request.setResponseCode(503)
-            self._request.setHeader(b"Retry-After", b"%d" % RETRY_AFTER)
-            self._request.finish()
+            self._refuse_with(refused)
 
     def lost(self) -> None:
         """Called when the connection has ended."""

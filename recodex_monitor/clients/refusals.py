@@ -8,11 +8,19 @@ from http import HTTPStatus
 
 from twisted.web import http
 
+from recodex_monitor.channels.retention import NoRoom
+from recodex_monitor.channels.source import NotReadable
 from recodex_monitor.clients.admission import RETRY_AFTER, Refused, Unauthorized
 
 METHODS = "GET, HEAD, OPTIONS"
 
 STOPPING = Refused(503, "the monitor stops", "The monitor stops or restarts. Try again later.")
+_NO_ROOM = Refused(503, "no room", "There is no room for another channel. Try again later.")
+_NOT_READABLE = (
+    "The messages of this channel cannot be read now, since the engine of the monitor's cluster is "
+    "away or does not have them yet. Try again later."
+)
+NOT_READABLE = Refused(503, "engine away", _NOT_READABLE)
 _NOT_VALID = (
     "This is not a valid request of HTTP/1.1 or HTTP/1.0. Characters of its path that are "
     "not ASCII must be percent-encoded, and it may have 500 headers, each as Name: value."
@@ -56,6 +64,15 @@ _PAGE = """<!doctype html>
   </body>
 </html>
 """
+
+
+ENGINE_AWAY = NotReadable("the engine, which is away")
+"""Why a client that has waited for a channel's messages cannot follow it."""
+
+
+def refusal_of(error: NoRoom) -> Refused:
+    """The refusal of a client that cannot follow a channel."""
+    return NOT_READABLE if isinstance(error, NotReadable) else _NO_ROOM
 
 
 def refusal(refused: Refused, accept: str = "") -> tuple[Headers, bytes]:

@@ -25,6 +25,7 @@ The PROXY protocol's header, version 2, begins with two.
 _EMPTY_LINES = re.compile(rb"(?:\r\n){0,%d}" % MAX_EMPTY_LINES)
 _METHOD = re.compile(rb"(?! )[!#$%&'*+.^_`|~0-9A-Za-z-]*(?: |\Z)")
 _VERSION = re.compile(rb" HTTP/([0-9])[^ ]* *\Z", re.IGNORECASE)
+_LATER = re.compile(rb"\A([^\r\n]* HTTP/1\.)[2-9](?=\r\n)")
 _WITHOUT_VERSION = re.compile(rb"[A-Za-z]+ +(?:/|https?://)[^ ]* *", re.IGNORECASE)
 _LONE = re.compile(rb"(?<!\r)\n|\r[^\n]")
 
@@ -91,6 +92,14 @@ def lone_line_end(head: bytes, start: int) -> Refused | None:
     """
     found = _LONE.search(head, max(0, start - 1))
     return Refused(400, "lone CR or LF", _LONE_END) if found else None
+
+
+def known_version(head: bytes) -> bytes:
+    """A request's head with HTTP/1.1 in place of a later HTTP/1, which is read and answered alike.
+
+    See RFC 9110, section 2.5.
+    """
+    return _LATER.sub(rb"\g<1>1", head)
 
 
 def empty_lines(received: bytes) -> int:

@@ -21,9 +21,10 @@ from recodex_monitor.clients.jobs_stream import followed_in
 from recodex_monitor.clients.opening import Opening
 from recodex_monitor.clients.origins import allow_origin, answer_preflight
 from recodex_monitor.clients.paths import FOLDER, OWN_FILES, PAGES, id_of, not_found, parse_path
-from recodex_monitor.clients.refusals import METHODS, refusal
+from recodex_monitor.clients.refusals import METHODS, STOPPING, refusal, refusal_of
 from recodex_monitor.clients.snapshots import MAX_WAIT
 from recodex_monitor.clients.stream_factory import StreamFactory
+from recodex_monitor.clients.streams import Stream
 from recodex_monitor.clients.watch_page import Asked, WatchPage
 from recodex_monitor.network.static import File, read_common, read_file
 from recodex_monitor.network.tokens import TokenRefused
@@ -43,7 +44,6 @@ _NO_FOLLOW = (
     "The path must end with a channel id, as in /events/CHANNEL, or the query must name from 1 to "
     "{most} channels, as in /events?follow=CHANNEL&follow=CHANNEL@AFTER."
 )
-_NO_ROOM = Refused(503, "no room", "There is no room for another channel. Try again later.")
 _BUG = Refused(500, "internal error", "The monitor could not answer, because of a bug in it.")
 
 
@@ -124,8 +124,9 @@ class Site:
                 self._connections.refuse(refused)
             _refuse(request, refused)
         except NoRoom as error:
-            self._connections.refused.add("no room", error)
-            _refuse(request, _NO_ROOM)
+            told = refusal_of(error)
+            self._connections.refused.add(told.reason, error)
+            _refuse(request, told)
         except Exception:
             _log.failure("answering an HTTP request failed")
             if request.startedWriting or connection.stream is not None:
@@ -187,13 +188,11 @@ class Site:
         most = self._settings.limits.max_channels_per_request
         if not 0 < len(follows) <= most:
             raise Refused(400, "bad follow", _NO_FOLLOW.format(most=most))
-        last = (request.getHeader(b"Last-Event-ID") or b"").decode("latin-1")
         token = token_of(self._streams.access, request)
-        self._streams.jobs_stream(request, follows, token).begin(last)
+        self._streams.jobs_stream(request, follows, token).begin(_last_event_id(request))
 
     def _events(self, request: Any, channel_id: str) -> None:
-        last = (request.getHeader(b"Last-Event-ID") or b"").decode("latin-1")
-        last = last or _resume_point(request)
+        last = _last_event_id(request)
         token = token_of(self._streams.access, request, channel_id)
         if request.method == b"HEAD":
             _check_room(self._streams, channel_id)
@@ -201,8 +200,7 @@ class Site:
                 request.setResponseCode(204)
         stream = self._streams.event_stream(request, channel_id)
         stream.token = token
-        opening = Opening(request, stream, last)
-        opening.begin(self._streams.hub.source, channel_id)
+        self._open(request, stream, channel_id, last)
 
     def _messages(self, request: Any, channel_id: str) -> None:
         wait = _argument(request, b"wait") or b"0"
@@ -214,7 +212,15 @@ class Site:
             _check_room(self._streams, channel_id)
         stream = self._streams.snapshot(request, channel_id, int(wait))
         stream.token = token
-        opening = Opening(request, stream, _resume_point(request))
+        self._open(request, stream, channel_id, _resume_point(request))
+
+    def _open(self, request: Any, stream: Stream, channel_id: str, after: str) -> None:
+        def refuse(refused: Refused) -> None:
+            if refused is not STOPPING:
+                self._connections.refuse(refused)
+            _refuse(request, refused)
+
+        opening = Opening(request, stream, after, refuse)
         opening.begin(self._streams.hub.source, channel_id)
 
     def _sweep_steps(self) -> Iterator[None]:
@@ -253,6 +259,10 @@ def _refuse(request: Any, refused: Refused) -> None:
         request.setHeader(name.encode(), value.encode())
     request.write(content)
     request.finish()
+
+
+def _last_event_id(request: Any) -> str:
+    return _text(request.getHeader(b"Last-Event-ID") or b"") or _resume_point(request)
 
 
 def _resume_point(request: Any) -> str:

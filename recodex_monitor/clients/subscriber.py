@@ -24,6 +24,7 @@ from recodex_monitor.clients.delivery import (
 )
 from recodex_monitor.clients.encoding import FRAMES
 from recodex_monitor.clients.failing import STOPPING, end_early
+from recodex_monitor.clients.refusals import ENGINE_AWAY, NOT_READABLE, refusal_of
 from recodex_monitor.clients.websocket_client import WebSocketClient
 from recodex_monitor.network.tokens import Token, TokenRefused
 
@@ -95,17 +96,25 @@ class Subscriber(WebSocketClient):
     def _follow(self, channel_id: str) -> None:
         """Follow this channel, as soon as its messages are loaded."""
 
-        def refuse(error: object = "the engine, which is away") -> None:
-            factory.connections.refused.add("no room", error)
-            reason = b"too many channels" if isinstance(error, NoRoom) else b"try again later"
+        def refuse(error: NoRoom = ENGINE_AWAY) -> None:
+            refused = refusal_of(error)
+            factory.connections.refused.add(refused.reason, error)
+            is_away = refused is NOT_READABLE
+            reason = b"the cluster's engine is away" if is_away else b"too many channels"
             end_early(self.connection, TRY_LATER, reason)
+
+        def begin() -> None:
+            try:
+                self._begin()
+            except NoRoom as error:
+                refuse(error)
 
         factory = self.connection.factory
         self.channel_id, self.frames = channel_id, 1
         factory.keepalive.subscribed(self)
         try:
             after = self._after or ""
-            factory.hub.source.when_loaded(channel_id, self._begin, refuse, after)
+            factory.hub.source.when_loaded(channel_id, begin, refuse, after)
         except NoRoom as error:
             refuse(error)
 

@@ -8,6 +8,7 @@ from twisted.logger import Logger
 
 from recodex_monitor.channels.channel import Channel
 from recodex_monitor.channels.retention import NoRoom
+from recodex_monitor.channels.source import NotReadable
 from recodex_monitor.relay.certainty import Certainty
 from recodex_monitor.relay.connection import EngineAway, EngineError
 from recodex_monitor.relay.parts import Role
@@ -66,7 +67,7 @@ class EngineSource:
             return
         one = self._relay.follower.followed.get(channel_id)
         if (one is None or not one.is_loaded) and self._relay.engine.away > REFUSED_AFTER:
-            raise NoRoom(f"the engine is away, and {channel_id!r} was not read before")
+            raise NotReadable(f"the engine is away, and {channel_id!r} was not read before")
         self._relay.follower.when_loaded(channel_id, call, refuse)
 
     async def _look(

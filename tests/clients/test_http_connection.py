@@ -3,6 +3,7 @@
 from recodex_monitor.settings.schema import Limits
 from tests.clients.support import ClientsTestCase
 from tests.support.clients import Browser
+from tests.support.frames import HANDSHAKE
 from tests.support.http import answer, request
 from tests.support.messages import message
 
@@ -38,6 +39,26 @@ class OneRequestTests(ClientsTestCase):
         body, is_whole = browser.more()
         self.assertIn(b"END", body)
         self.assertTrue(is_whole)
+
+
+class VersionTests(ClientsTestCase):
+    """Versions of HTTP in the request line."""
+
+    def test_later(self) -> None:
+        """A later HTTP/1 is answered as HTTP/1.1 is; what only looks like one gets 400."""
+        for version, status in (("1.2", 200), ("1.9", 200), ("1.10", 400), ("1.x", 400)):
+            browser = Browser(self.factory)
+            browser.send(request("/watch.js", version=version))
+            taken = browser.take()
+            self.assertTrue(taken.startswith(b"HTTP/1.1 "), version)
+            self.assertEqual(answer(taken).status, status, version)
+
+    def test_handshake(self) -> None:
+        """So is a handshake; the path and the headers stay as they came."""
+        sent = HANDSHAKE.replace(b" HTTP/1.1\r\n", b" HTTP/1.2\r\nX: a HTTP/1.3\r\n", 1)
+        browser = Browser(self.factory)
+        browser.send(sent)
+        self.assertTrue(browser.take().startswith(b"HTTP/1.1 101 "))
 
 
 class BadRequestTests(ClientsTestCase):

@@ -57,6 +57,20 @@ class JobsStreamTests(StreamTestCase):
         """Publish messages of a channel with these commands."""
         self.hub.publish([message(channel_id, command) for command in commands])
 
+    def test_resumed(self) -> None:
+        """The channel of the last event goes on after it, whichever way the client names its id."""
+        self.tell("job", "ENDED")
+        number = f"{self.epoch}:1"
+        for query, *headers in (
+            ("follow=b&follow=job", f"Last-Event-ID: {number}"),
+            (f"follow=b&follow=job&lastEventId={number}",),
+            (f"follow=b&follow=job@{self.epoch}:2&lastEventId={self.epoch}%3A1",),
+        ):
+            _, answer = self.get(query, *headers)
+            recovered = [data["recovered"] for _, data in parsed(answer.body) if "age" in data]
+            self.assertEqual(recovered, [False, True], query)
+            self.assertEqual(brief(answer.body)[-1], ("job", "ENDED"), query)
+
     def test_events(self) -> None:
         """Each event has its channel first, messages their ids; the answer ends with the last."""
         browser, answer = self.get("follow=job&follow=b")

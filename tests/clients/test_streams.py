@@ -132,6 +132,7 @@ class EventStreamTests(StreamTestCase):
             self.assertEqual((refused.status, refused.headers["retry-after"]), (503, "30"))
             self.assertTrue(refused.is_whole)
             self.assertEqual(Browser(self.factory).get(path, method="HEAD").status, 503)
+            self.assertIn(b"no room for another channel", refused.body)
         for method in ("GET", "HEAD"):
             for path in ("/channels/other", "/channels/job?wait=9"):
                 self.assertEqual(Browser(self.factory).get(path, method=method).status, 200)
