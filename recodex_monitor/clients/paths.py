@@ -81,7 +81,7 @@ def parse_path(target: bytes) -> Path | None:
 
 
 def id_of(path: Path, limit: int) -> str:
-    """The channel id that a path must have, of at most so many bytes.
+    """The channel id that a path must have, of at most ``limit`` bytes.
 
     Raises:
         Refused: it is missing, too long, or badly encoded.

@@ -107,7 +107,7 @@ def _public_key(file: str, content: bytes) -> Key:
     try:
         key = load_pem_public_key(content)
     except (ValueError, UnsupportedAlgorithm):
-        raise ConfigError([f"{problem} is no public key in PEM (BEGIN PUBLIC KEY)"]) from None
+        raise ConfigError([f"{problem} is not a public key in PEM (BEGIN PUBLIC KEY)"]) from None
     if isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_SIZE:
         return Key("RS256", key)
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):

@@ -50,7 +50,7 @@ class EngineConnection(Protocol):
 
     Attributes:
         heard_at: when something last came, in seconds.
-        on_message: called with what comes and is no reply: messages of subscribed channels.
+        on_message: called with what comes besides replies: messages of subscribed channels.
         on_lost: called once, when the connection is lost.
     """
 

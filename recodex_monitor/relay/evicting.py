@@ -32,11 +32,11 @@ NEARLY = 0.9
 
 
 class Evicting:
-    """Decides for an owner what may be evicted, and lets the engine forget that.
+    """Decides for an owner what may be evicted, and makes the engine forget it.
 
     Attributes:
-        unfollowed: running channels that nobody follows on any node, as far as it is known; it is
-            asked only where a limit is nearly reached.
+        unfollowed: running channels that nobody follows on any node, as far as this is known; it is
+            looked up only when a limit is nearly reached.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """What is in the engine: the keys' names, and the forms of what they hold.
 
 A channel is a stream with an entry for each message. The entry's id is ``<number>-<epoch>``, so one
-XREVRANGE tells both, and ``XRANGE key 58 +`` reads what follows message 57.
+XREVRANGE gives both, and ``XRANGE key 58 +`` reads what follows message 57.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,7 +38,7 @@ class Keys:
         return f"{self.channels}{channel_id}".encode()
 
     def end(self, channel_id: str) -> bytes:
-        """The key that tells how a channel ended."""
+        """The key that holds how a channel ended."""
         return f"{self.ends}{channel_id}".encode()
 
     def channel_id(self, key: bytes) -> str:

@@ -12,19 +12,19 @@ KEPT = 10_000
 
 
 class Nodes:
-    """Tells of this node, and knows what the others have told.
+    """Reports on this node, and keeps what the others report.
 
     Attributes:
-        told: what each node told last, this one too, by name; see ``report.node``.
+        told: the last report of each node, this one too, by name; see ``report.node``.
     """
 
     def __init__(
         self, engine: Commands, keys: Keys, name: str, state: Callable[[], dict[str, Any]]
     ) -> None:
-        """Know nobody yet.
+        """Know no nodes yet.
 
         Args:
-            engine: passes on what is told.
+            engine: passes the reports on.
             keys: have the names.
             name: of this node.
             state: of this node, as JSON has it.
@@ -36,7 +36,7 @@ class Nodes:
         self._state = state
 
     async def beat(self) -> None:
-        """Tell of this node and read what the others have told.
+        """Report on this node, and read the reports of the others.
 
         Raises:
             EngineAway: the engine is away.

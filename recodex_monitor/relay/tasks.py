@@ -59,7 +59,7 @@ class Tasks:
         except (EngineAway, CancelledError) as error:
             _log.debug("interrupted: {why}", why=error)
         except EngineError as error:
-            # It is tried three times in a lease: this need not be logged as often.
+            # It is tried three times in a lease, which is too often to log each failure.
             if str(error) != self._refused:
                 self._refused = str(error)
                 _log.error("the engine refused: {why}", why=error)

@@ -6,12 +6,12 @@ _RELOAD = "Reload the page to see the results."
 _ENDS = {
     "finished": f"Your solution has been evaluated. {_RELOAD}",
     "failed": "The evaluation of your solution has failed. The page of the solution says why; if"
-    " that is no mistake of yours, submit it again, and tell us.",
+    " that is not your mistake, submit it again, and tell us.",
     "expired": "Nothing was heard of your solution for so long that it was probably lost. Submit it"
     " again.",
 }
 _GIVEN_UP = (
-    "The evaluation of your solution was given up, which need not be a mistake of yours. Look at"
+    "The evaluation of your solution was given up, which need not be your mistake. Look at"
     " the page of the solution, and submit it again later."
 )
 _AWAY = (

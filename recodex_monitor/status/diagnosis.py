@@ -279,7 +279,7 @@ def of_clients(
 
 
 def _cut_off(lasted: Sequence[float]) -> str:
-    """What followers that were cut off after so many seconds, in order, have in common."""
+    """What cut-off followers have in common, by the sorted seconds for which each had followed."""
     text = f"{len(lasted)} followers were cut off in the last 15 minutes, after"
     shortest, longest = lasted[0], lasted[-1]
     if longest - shortest <= max(2, _ALIKE * longest):

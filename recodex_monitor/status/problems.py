@@ -16,8 +16,8 @@ _SHARE = 0.05  # The part of all followers beyond FEW that may be slow.
 _LIMITS = {
     "max_channels": "Raise it if there is memory for more, or shorten channels.retention.",
     "max_history_bytes": "Raise it if there is memory for more, or shorten channels.retention.",
-    "max_channel_messages": "The log names the jobs; raise it if they are no mistake.",
-    "max_channel_bytes": "The log names the jobs; raise it if they are no mistake.",
+    "max_channel_messages": "The log names the jobs; raise it if they are as they should be.",
+    "max_channel_bytes": "The log names the jobs; raise it if they are as they should be.",
 }
 """What to do where a limit is reached; limits on clients are listed with the refused clients."""
 

@@ -29,7 +29,7 @@ _REMEDIES = {
     " follow jobs.",
     "too many connections": _FULL.replace("the limit", "max_connections"),
     "no room": _FULL.replace("the limit", "max_connections or max_channels")
-    + " In a cluster clients are refused so, too, while the engine is away.",
+    + " In a cluster, clients are also refused like this while the engine is away.",
     "the monitor stops": "They come back by themselves.",
     "not a handshake": "Let the proxy pass Upgrade and Connection on; `recodex-monitor doctor"
     " --public` tries it.",

@@ -87,7 +87,7 @@ class Statistics:
             connections: has the clients' connections.
             broker: knows the broker's state.
             clock: the clock that the hub uses.
-            dropped: what others have dropped, by what it was and by reason.
+            dropped: counts of what other parts dropped, by kind and by reason.
             cluster: reports on the cluster; None without one.
         """
         self._cluster = cluster
@@ -109,7 +109,7 @@ class Statistics:
         return self.seconds() - self.started
 
     def cluster(self) -> Mapping[str, Any] | None:
-        """The cluster, as ``relay.report`` tells of it; None without one."""
+        """The cluster, as ``relay.report`` describes it; None without one."""
         return self._cluster.report() if self._cluster is not None else None
 
     def totals(self) -> Totals:

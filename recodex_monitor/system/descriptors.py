@@ -19,7 +19,7 @@ def raise_limit() -> int:
 
 
 def require(count: int = TO_START) -> None:
-    """Check that so many files can be opened.
+    """Check that this many files can be opened.
 
     Raises:
         OSError: they cannot; the text says why and what to do.

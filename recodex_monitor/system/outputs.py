@@ -238,7 +238,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def write_within(output: Output, data: bytes, seconds: float) -> bool:
-    """Write in this thread, but give up if the descriptor takes nothing for so many seconds.
+    """Write in this thread, but give up if the descriptor takes nothing for this many seconds.
 
     Returns: whether everything was written.
 

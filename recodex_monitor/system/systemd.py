@@ -64,7 +64,7 @@ def inherited_sockets() -> list[socket.socket]:
     when this process ends.
 
     Raises:
-        WrongEnvironment: a descriptor that systemd should have passed is no listening socket.
+        WrongEnvironment: a descriptor that systemd should have passed is not a listening socket.
     """
     environ = _initial_environment()
     if environ.get("LISTEN_PID") != str(os.getpid()):
@@ -86,7 +86,7 @@ def _listening(descriptor: int, count: str) -> socket.socket:
     try:
         found = socket.socket(fileno=descriptor)
     except OSError as error:
-        why = f"descriptor {descriptor} is no socket ({error.strerror})"
+        why = f"descriptor {descriptor} is not a socket ({error.strerror})"
         raise WrongEnvironment(f"systemd's LISTEN_FDS is {count}, but {why}") from None
     found.set_inheritable(False)
     is_listening = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)

@@ -120,7 +120,7 @@ def _listed(counts: dict[str, Any]) -> str:
 
 
 def of_job(told: dict[str, Any], last: int = status_watch.LAST) -> list[str]:
-    """Lines about a job and so many of its messages, from the answer to /api/channels/ID."""
+    """Lines about a job and this many of its messages, from the answer to /api/channels/ID."""
     lines = [told["id"], told["going_on"], *_times(told)]
     if told["timeline"]:
         lines += ["", f"attempt {told['attempts']}: {_listed(told['tasks'])}"]

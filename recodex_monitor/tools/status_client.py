@@ -193,7 +193,7 @@ _ERRORS: tuple[tuple[type[Exception], str], ...] = (
     (
         ConnectionError,
         "{target} closed the connection without an answer: {error}. It has too many connections,"
-        f" speaks TLS (then write https://), or is no status page. {_OTHER_PORT}",
+        f" speaks TLS (then write https://), or is not a status page. {_OTHER_PORT}",
     ),
     (
         BadStatusLine,
@@ -246,4 +246,4 @@ def _not_ours(answer: Answer, target: Target) -> str:
         return f"{text} {_NOT_RUNNING}"
     if status in (401, 403, 407):
         return f"a server in front of {target} refuses the request with {status}"
-    return f"{target} is no status page of a monitor (it answers {status}). {_OTHER_PORT}"
+    return f"{target} is not the status page of a monitor (it answers {status}). {_OTHER_PORT}"

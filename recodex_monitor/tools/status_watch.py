@@ -49,7 +49,7 @@ def watch(arguments: argparse.Namespace, of_job: OfJob) -> None:
 
     Args:
         arguments: name them.
-        of_job: makes the lines about a job, of so many of its last messages.
+        of_job: makes the lines about a job, with this many of its last messages.
 
     Raises:
         CannotAsk: there was no answer to the first request.

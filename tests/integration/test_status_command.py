@@ -99,7 +99,7 @@ class CommandTests(SynchronousTestCase):
         with monitored() as (monitor, port):
             host, number = monitor.address
             error = self.fails("--url", f"http://{host}:{number}")
-            self.assertIn("is no status page of a monitor (it answers 404)", error)
+            self.assertIn("is not the status page of a monitor (it answers 404)", error)
             error = self.fails("--url", f"https://127.0.0.1:{port}")
             self.assertIn("does not speak TLS", error)
 
@@ -176,7 +176,7 @@ class OtherServerTests(SynchronousTestCase):
             client.recv(9999)
             client.sendall(text)
 
-        self.assertIn("is no status page", self.told(serve))
+        self.assertIn("is not the status page", self.told(serve))
 
 
 class SocketFileTests(SynchronousTestCase):

@@ -96,7 +96,7 @@ class ReadTests(KeysTestCase):
             (b"", "neither a public key in PEM nor a secret of 32 bytes or more"),
             (SECRET[:-1] + b"\n", "nor a secret of 32 bytes"),
             (private_pem(RSA), "is a private key"),
-            (b"-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----\n", "is no public key"),
+            (b"-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----\n", "is not a public key"),
             (public_pem(weak), "must be RSA of 2048 bits or more"),
             (public_pem(other), "on the curve P-256"),
         ):

@@ -156,12 +156,12 @@ class InheritedTests(Case):
         """A descriptor that is none, or no listening socket, is an error that says so."""
         self.patch(systemd, "_FIRST", 700)
         self.started_with(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
-        text = "systemd's LISTEN_FDS is 1, but descriptor 700 is no socket (Bad file descriptor)"
+        text = "systemd's LISTEN_FDS is 1, but descriptor 700 is not a socket (Bad file descriptor)"
         self.assertEqual(self.why(), text)
         self.addCleanup(os.close, 700)
         with open("/dev/null") as file:
             os.dup2(file.fileno(), 700)
-        self.assertIn("descriptor 700 is no socket", self.why())
+        self.assertIn("descriptor 700 is not a socket", self.why())
         pair = socket.socketpair()
         for made in (socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket(), *pair):
             with made:

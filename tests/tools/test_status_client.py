@@ -174,7 +174,7 @@ class AnswerTests(SynchronousTestCase):
         """Another server is told from a proxy without a monitor, and from a redirect."""
         port = "Is this the port of status_uri?"
         for status, body in ((200, b"<html>"), (404, b"{}"), (200, b"[]"), (400, b"TLS only")):
-            self.fails(status, body, "is no status page", f"answers {status}", port)
+            self.fails(status, body, "is not the status page", f"answers {status}", port)
         self.fails(502, b"", "does not reach the monitor", "systemctl status recodex-monitor")
         self.fails(403, b"<html>", "in front of")
         moved = "https://monitor.example/"
