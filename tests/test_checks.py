@@ -159,6 +159,17 @@ logger:
             [line[: len(one)] for line, one in zip(errors, starts, strict=True)], starts
         )
 
+    def test_default_taken(self) -> None:
+        """Where a default is taken, the mistake is at the line of the key that takes it."""
+        for text, start in (
+            ("status_uri: [127.0.0.1, 4568]\nwebsocket_uri: ['*', 7894]", "F:2: zeromq_uri: "),
+            ("websocket_uri: [localhost, 7894]", "F:1: zeromq_uri: "),
+            ("zeromq_uri: ['*', 4567]", "F:1: zeromq_uri: "),
+        ):
+            code, errors = self.check(text)
+            self.assertEqual(code, 1)
+            self.assertEqual({line[: len(start)] for line in errors}, {start}, errors)
+
     def test_same_address(self) -> None:
         """Listeners of the same address are a mistake at the later one's line."""
         text = (

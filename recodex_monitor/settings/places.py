@@ -57,7 +57,11 @@ class Places:
         match = re.match(r"([a-z_]+(?:\.[a-z_-]+)?): ", problem)
         if match is None:
             return problem
-        place = self.of(match[1]) or self._file
+        place = self.of(match[1])
+        # A default was taken by a key that somebody has written.
+        if place is None and (other := re.search(r" is taken by ([a-z_]+)", problem)):
+            place = self.of(other[1])
+        place = place or self._file
         return problem if place is None else f"{place}: {problem}"
 
 

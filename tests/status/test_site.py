@@ -72,8 +72,16 @@ class AnswerTests(StatusTestCase):
         """There is nothing elsewhere, on no path out of the folder either."""
         for path in ("/x", "/watch.html", "/../setup.cfg", "/status.html", "/%2e%2e/x"):
             self.assertEqual(self.get(path).status, 404, path)
-        for path in ("/api", "/channels", "/healthz/x", "/status.js/", "/api/status/x"):
+        for path in ("/api", "/channels", "/healthz/x", "//healthz", "/api/status/x"):
             self.assertEqual(self.get(path).status, 404, path)
+
+    def test_slashes_at_the_end(self) -> None:
+        """They count for nothing, as on the public port."""
+        for path in ("/healthz", "/metrics", "/api/status", "/api/channels/job", "/status.js"):
+            for more in ("/", "//"):
+                self.assertEqual(self.get(path + more).status, self.get(path).status, path)
+        self.assertEqual(self.get("/api/channels/").body, self.get("/api/channels").body)
+        self.assertEqual(self.get("/api/").status, 404)
 
     def test_metrics(self) -> None:
         """The metrics are made for the format that a client asks for, for HEAD as for GET."""
