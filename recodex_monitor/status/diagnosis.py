@@ -14,6 +14,9 @@ QUIET = 60.0
 _ALIKE = 0.1
 """Times that are shorter than another by no more than this part of it count as equal."""
 
+_AT_ONCE = 5
+"""Seconds; no proxy has so short a timeout."""
+
 
 class Forgotten(NamedTuple):
     """What is remembered of a job that is no longer kept; times are seconds ago.
@@ -282,6 +285,8 @@ def _cut_off(lasted: Sequence[float]) -> str:
     """What cut-off followers have in common, by the sorted seconds for which each had followed."""
     text = f"{len(lasted)} followers were cut off in the last 15 minutes, after"
     shortest, longest = lasted[0], lasted[-1]
+    if longest < _AT_ONCE:
+        return f"{text} less than {_AT_ONCE} s each: their page was left, or their network fails."
     if longest - shortest <= max(2, _ALIKE * longest):
         return f"{text} {span(lasted[len(lasted) // 2])} each: a proxy's timeout does that."
     times = f"{span(shortest)} to {span(longest)}"

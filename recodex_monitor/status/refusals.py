@@ -28,8 +28,9 @@ _REMEDIES = {
     ORIGIN: "If students use that address, add it to allowed_origins; else another site tries to"
     " follow jobs.",
     "too many connections": _FULL.replace("the limit", "max_connections"),
-    "no room": _FULL.replace("the limit", "max_connections or max_channels")
-    + " In a cluster, clients are also refused like this while the engine is away.",
+    "no room": _FULL.replace("the limit", "max_connections or max_channels"),
+    "engine away": "Look whether the engine of the cluster runs, and at the network to it. Clients"
+    " come back by themselves.",
     "the monitor stops": "They come back by themselves.",
     "not a handshake": "Let the proxy pass Upgrade and Connection on; `recodex-monitor doctor"
     " --public` tries it.",

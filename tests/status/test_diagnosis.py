@@ -201,3 +201,5 @@ class HintTests(SynchronousTestCase):
         self.assertEqual(self.causes(Job(messages=1, last_ago=1, cuts=(1.0,))), [])
         (hint,) = hints(Job(messages=1, last_ago=1, cuts=(60, 5, 900)), FINE, {})
         self.assertIn("after 5 s to 15 min: their network", hint.text)
+        (hint,) = hints(Job(messages=1, last_ago=1, cuts=(0.3, 0.4, 0.5)), FINE, {})
+        self.assertIn("after less than 5 s each: their page was left", hint.text)

@@ -38,6 +38,12 @@ class RefusalTests(InspectionTestCase):
         (hint,) = hints_of(refused, details)
         self.assertTrue(hint.text.endswith("The last: x: do this; y: that."))
 
+    def test_engine_away(self) -> None:
+        """Where the engine of a cluster is away, the limits are not to blame."""
+        (hint,) = hints_of({"engine away": 3})
+        self.assertIn("3 x engine away", hint.text)
+        self.assertIn("engine of the cluster runs", hint.remedy)
+
     def test_crowded_address(self) -> None:
         """An address that looks like a proxy has a hint, which says what to set."""
         change(self.side.settings, max_connections_per_address=1, max_connections=9)
