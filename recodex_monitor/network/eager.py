@@ -139,6 +139,9 @@ class LocalServer(EagerServer):
         """The client's address; that of a Unix socket has no name."""
         return self.client_address or UNIXAddress(None)
 
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Do nothing: this is an option of TCP's, which Twisted's HTTP sets."""
+
 
 class _Named(socket.socket):
     """A Unix socket whose name has the two parts that Twisted takes for host and port."""

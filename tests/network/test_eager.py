@@ -8,8 +8,9 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.testing import MemoryReactor
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http import HTTPChannel
 
-from recodex_monitor.network.eager import EagerServer
+from recodex_monitor.network.eager import EagerServer, LocalServer
 
 MORE = b"x" * 10_000_000
 """More than a socket takes at once."""
@@ -131,3 +132,19 @@ class EagerTests(SynchronousTestCase):
         self.server.send(b"data")
         self.server.write(b"more")
         self.assertTrue(self.is_waiting())
+
+
+class LocalTests(SynchronousTestCase):
+    """A connection of a Unix socket."""
+
+    def test_http(self) -> None:
+        """What Twisted's HTTP sets on a connection is no error, which would be logged."""
+        ours, peer = socket.socketpair()
+        self.addCleanup(peer.close)
+        self.addCleanup(ours.close)
+        reactor: Any = MemoryReactor()
+        server = LocalServer(ours, Protocol(), "", None, 1, reactor)
+        channel = HTTPChannel()
+        channel.timeOut = None
+        channel.makeConnection(server)
+        self.assertEqual(self.flushLoggedErrors(), [])
