@@ -13,7 +13,7 @@ from recodex_monitor.doctor.broker_side import CannotPlay
 from recodex_monitor.doctor.context import Context
 from recodex_monitor.doctor.following import KINDS, Follower, Heard, wait_until
 from recodex_monitor.doctor.state import ask, settings_of
-from recodex_monitor.doctor.ways import Way
+from recodex_monitor.doctor.ways import TIMEOUT, Way
 
 FIRST = ("DOWNLOADED", "STARTED", "task-1")
 """What is sent before the silence."""
@@ -24,8 +24,8 @@ LAST = ("task-2", "FINISHED")
 PACE = 0.15
 """Seconds between two messages, so that whoever collects them is noticed."""
 
-SETTLED, LATE = 5.0, 1.5
-"""Seconds to wait for a connection; for what should come at once."""
+SETTLED, LATE = 2 * TIMEOUT, 1.5
+"""Seconds to wait for a connection and for its handshake; for what should come at once."""
 
 
 @dataclass

@@ -44,6 +44,7 @@ def watched(**settings: Any) -> Iterator[tuple[Monitor, int]]:
     """A monitor with a broker that is connected, and the port of its status page."""
     with monitored(**settings) as (monitor, port), connected_broker(monitor) as broker:
         broker.send(b"student_1", b"STARTED")
+        until(lambda: "student_1" in str(get(port, "/api/channels")))
         yield monitor, port
 
 
