@@ -31,7 +31,7 @@ _UNKNOWN = (
 
 def advice(job: Job, broker: Broker) -> str:
     """A sentence or two for the student, by what the monitor knows."""
-    if job.end == "failed":
+    if (job.forgotten.end if job.forgotten else job.end) == "failed":
         return _GIVEN_UP
     how = job.outcome or job.end or (job.forgotten.outcome if job.forgotten else None)
     if how is not None:

@@ -27,6 +27,7 @@ class Forgotten(NamedTuple):
         ended_ago: when it had ended.
         messages: how many it had.
         followers: how many had followed it.
+        end: how its channel had ended; None if it had not.
     """
 
     ago: float
@@ -34,6 +35,7 @@ class Forgotten(NamedTuple):
     ended_ago: float | None = None
     messages: int = 0
     followers: int = 0
+    end: str | None = None
 
 
 @dataclass(frozen=True)

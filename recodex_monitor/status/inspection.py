@@ -260,7 +260,7 @@ class Inspection:
 def _forgotten(one: Tombstone, now: float) -> diagnosis.Forgotten:
     ago = now - one.at
     ended_ago = None if one.end is None else ago + one.kept
-    return diagnosis.Forgotten(ago, one.outcome, ended_ago, one.messages, one.followers)
+    return diagnosis.Forgotten(ago, one.outcome, ended_ago, one.messages, one.followers, one.end)
 
 
 def _is_slow(subscription: Subscription) -> bool:

@@ -28,6 +28,8 @@ class AdviceTests(SynchronousTestCase):
             (Job(end="failed", outcome="failed", **MESSAGES), "was given up"),
             (Job(end="expired", outcome="expired", **MESSAGES), "Submit it again"),
             (Job(forgotten=Forgotten(9, "finished", 300)), "has been evaluated"),
+            (Job(forgotten=Forgotten(9, "failed", 300, end="finished")), "has failed"),
+            (Job(forgotten=Forgotten(9, "failed", 300, end="failed")), "was given up"),
             (Job(forgotten=Forgotten(9)), "either the results are there"),
         ]
         for job, text in table:

@@ -117,6 +117,7 @@ class ChannelTests(InspectionTestCase):
         self.hub.expire()
         told = self.inspection.channel("job")
         self.assertEqual((told["known"], told["hints"][0]["cause"]), (False, "expired"))
+        self.assertIn("was given up", told["advice"])
         self.assertEqual((told["state"], told["began"]), ("forgotten", None))
         at = WALL + self.clock.seconds()
         keys = ("forgotten", "forgotten_at", "end", "outcome", "age", "broker")
