@@ -28,7 +28,6 @@ from recodex_monitor.tools.local_monitor import (
     WEBSOCKET_PORT,
     ZMQ_PORT,
     MonitorError,
-    free_port,
 )
 from recodex_monitor.tools.local_nodes import (
     Balancer,
@@ -191,11 +190,9 @@ async def demo(folder: Path, count: int, exit_at_end: bool) -> None:
 @asynccontextmanager
 async def _balanced(nodes: list[Node]) -> AsyncIterator[tuple[str, str]]:
     """Addresses for browsers and for the broker, of balancers that run during the block."""
-    browsers = Balancer(
-        free_port(WEBSOCKET_PORT), lambda: [one.monitor.websocket_port for one in nodes]
-    )
+    browsers = Balancer(WEBSOCKET_PORT, lambda: [one.monitor.websocket_port for one in nodes])
     # Only the node that owns listens for the broker.
-    broker = Balancer(free_port(ZMQ_PORT), lambda: [one.monitor.zmq_port for one in nodes])
+    broker = Balancer(ZMQ_PORT, lambda: [one.monitor.zmq_port for one in nodes])
     async with browsers.running(), broker.running():
         yield f"ws://{HOST}:{browsers.port}/", f"tcp://{HOST}:{broker.port}"
 

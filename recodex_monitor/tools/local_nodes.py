@@ -112,7 +112,7 @@ class Balancer:
         """Do not listen yet.
 
         Args:
-            port: where it will listen.
+            port: where it will listen; if that is taken, on a free one.
             targets: gives the ports of the servers.
         """
         self.port = port
@@ -129,7 +129,11 @@ class Balancer:
             links.add(link)
             link.add_done_callback(links.discard)
 
-        server = await asyncio.start_server(accept, HOST, self.port)
+        try:
+            server = await asyncio.start_server(accept, HOST, self.port)
+        except OSError:
+            server = await asyncio.start_server(accept, HOST, 0)
+        self.port = server.sockets[0].getsockname()[1]
         try:
             yield
         finally:

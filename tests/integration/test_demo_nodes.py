@@ -99,7 +99,10 @@ class PartTests(SynchronousTestCase):
         self.assertEqual(asyncio.run(run()), [{"followers": 2}, None, None])
 
     def test_balancer(self) -> None:
-        """Connections go to the servers that accept them, in turn, and end with their server's."""
+        """Connections go to the servers that accept them, in turn, and end with their server's.
+
+        The balancer takes another port where its own is taken.
+        """
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             asked.append(await reader.readline())
@@ -112,7 +115,7 @@ class PartTests(SynchronousTestCase):
             server = await asyncio.start_server(answer, HOST, 0)
             accepts = server.sockets[0].getsockname()[1]
             targets = [free_port(), accepts, free_port()]
-            balancer = Balancer(free_port(), lambda: targets)
+            balancer = Balancer(accepts, lambda: targets)
             got = []
             async with server, balancer.running():
                 for _ in range(5):
