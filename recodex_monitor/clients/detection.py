@@ -9,8 +9,7 @@ after all, it is a WebSocket again.
 import re
 from typing import Any
 
-from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
-from twisted.python.failure import Failure
+from twisted.internet.protocol import ServerFactory
 
 from recodex_monitor.channels.hub import Hub
 from recodex_monitor.clients.access import Access
@@ -18,6 +17,7 @@ from recodex_monitor.clients.admission import Refused
 from recodex_monitor.clients.announcements import Announcements, HasBroker
 from recodex_monitor.clients.connections import Connection, Connections, peer_of
 from recodex_monitor.clients.first_bytes import (
+    BeginningConnection,
     answer_to,
     refusal_on_plain_port,
     refusal_on_tls_port,
@@ -25,7 +25,6 @@ from recodex_monitor.clients.first_bytes import (
 from recodex_monitor.clients.following import Shared
 from recodex_monitor.clients.handshake import Handshake
 from recodex_monitor.clients.http_connection import HttpConnection
-from recodex_monitor.clients.refusals import STOPPING
 from recodex_monitor.clients.request_line import empty_lines, known_version, lone_line_end
 from recodex_monitor.clients.site import Site
 from recodex_monitor.clients.stream_factory import StreamFactory
@@ -99,7 +98,7 @@ class PublicFactory(ServerFactory):
         undetected.dataReceived(data)
 
     def refusal_on_tls_port(self, transport: Any, data: bytes) -> bytes | None:
-        """Refuse a connection to the port with TLS whose first data is none; see SecureFactory."""
+        """Refuse a connection to the port with TLS that does not begin with it; see SecureFactory."""
         refused = refusal_on_tls_port(data, peer_of(transport))
         if refused is None:
             return None
@@ -136,11 +135,8 @@ class PublicFactory(ServerFactory):
         new.makeConnection(transport)
 
 
-class UndetectedConnection(Protocol):
-    """A connection whose protocol is not known yet; a ``connections.Connection``."""
-
-    transport: Any
-    _received = b""
+class UndetectedConnection(BeginningConnection):
+    """A connection whose protocol is not known yet."""
 
     def __init__(self, factory: PublicFactory) -> None:
         """Wait for the head of a request.
@@ -148,49 +144,30 @@ class UndetectedConnection(Protocol):
         Args:
             factory: gets the connection then.
         """
+        super().__init__(factory.connections)
         self._factory = factory
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Called by Twisted when the connection has ended."""
-        self._factory.connections.lost(self)
 
     def dataReceived(self, data: bytes) -> None:
         """Called by Twisted with what the client has sent."""
         received = self._received = self._received + data
         refused = refusal_on_plain_port(received, peer_of(self.transport))
         if refused is not None:
-            self._refuse(refused)
+            self.refuse(refused)
             return
         limit = self._factory.settings.limits.max_handshake_size
         begin = empty_lines(received)
         end = received.find(b"\r\n\r\n", begin, limit)
         head = received if end < 0 else received[: end + 4]
         if refused := lone_line_end(head[:limit], len(received) - len(data)):
-            self._refuse(refused)
+            self.refuse(refused)
         elif end >= 0:
             self._head_received(head[begin:], received[end + 4 :])
         elif len(received) > limit:
             text = f"The head of the request is longer than {limit} bytes."
-            self._refuse(Refused(431, "long head", text))
+            self.refuse(Refused(431, "long head", text))
 
     def _head_received(self, head: bytes, rest: bytes) -> None:
         if _FOLDED.search(head):
-            self._refuse(_FOLDED_HEADER)
+            self.refuse(_FOLDED_HEADER)
         else:
             self._factory.to_http(self, known_version(head), rest)
-
-    def _refuse(self, refused: Refused) -> None:
-        self._factory.connections.refuse(refused)
-        self._answer(refused)
-
-    def _answer(self, refused: Refused) -> None:
-        self.transport.write(answer_to(refused, self._received))
-        self.transport.loseConnection()
-
-    def leave(self) -> None:
-        """Refuse, because the monitor stops; see connections.Connection."""
-        self._answer(STOPPING)
-
-    def cut(self) -> None:
-        """End the connection at once; see connections.Connection."""
-        self.transport.abortConnection()

@@ -6,8 +6,14 @@ come of a setting that is wrong on one of two sides; unrecognised they would wai
 get an answer that misleads.
 """
 
+from typing import Any
+
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+
 from recodex_monitor.clients.admission import Refused
-from recodex_monitor.clients.refusals import whole_answer
+from recodex_monitor.clients.connections import Connections
+from recodex_monitor.clients.refusals import STOPPING, whole_answer
 from recodex_monitor.clients.request_line import (
     SSH,
     ZEROMQ,
@@ -39,6 +45,42 @@ _NO_PROXY = (
     "{peer} is in trusted_proxies and does not send the PROXY protocol, which the monitor's "
     "websocket_proxy_protocol: true demands. Let it send that (send-proxy), or remove the setting."
 )
+
+
+class BeginningConnection(Protocol):
+    """A connection of which only the first bytes have come; a ``connections.Connection``."""
+
+    transport: Any
+    _received = b""
+
+    def __init__(self, connections: Connections) -> None:
+        """Wait for the first bytes.
+
+        Args:
+            connections: knows all connections.
+        """
+        self._connections = connections
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Called by Twisted when the connection has ended."""
+        self._connections.lost(self)
+
+    def refuse(self, refused: Refused) -> None:
+        """Count, log and answer that the connection is refused, and end it."""
+        self._connections.refuse(refused)
+        self._answer(refused)
+
+    def _answer(self, refused: Refused) -> None:
+        self.transport.write(answer_to(refused, self._received))
+        self.transport.loseConnection()
+
+    def leave(self) -> None:
+        """Refuse, because the monitor stops; see connections.Connection."""
+        self._answer(STOPPING)
+
+    def cut(self) -> None:
+        """End the connection at once; see connections.Connection."""
+        self.transport.abortConnection()
 
 
 def refusal_on_plain_port(received: bytes, peer: str) -> Refused | None:

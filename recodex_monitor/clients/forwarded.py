@@ -75,7 +75,7 @@ def client_addresses(source: Source) -> Iterator[str | None]:
 
 
 def address_of(node: str) -> str | None:
-    """The address that a proxy has written, in any of their forms; None if it is none.
+    """The address that a proxy has written, in any of their forms; None if it is not one.
 
     It may have a port, quotes, and, if it is IPv6, brackets.
     """

@@ -8,21 +8,19 @@ without it. The protocol: https://www.haproxy.org/download/3.0/doc/proxy-protoco
 from typing import Any
 
 from twisted.internet.interfaces import IProtocolFactory
-from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
+from twisted.internet.protocol import ServerFactory
 from twisted.protocols.haproxy._exceptions import InvalidProxyHeader
 from twisted.protocols.haproxy._v1parser import V1Parser
 from twisted.protocols.haproxy._v2parser import V2Parser
-from twisted.python.failure import Failure
 
 from recodex_monitor.clients.admission import LOCAL, Refused
 from recodex_monitor.clients.connections import Connections
 from recodex_monitor.clients.first_bytes import (
     PROXY_V1,
     PROXY_V2,
-    answer_to,
+    BeginningConnection,
     refusal_without_proxy,
 )
-from recodex_monitor.clients.refusals import STOPPING
 from recodex_monitor.settings.endpoints import parsed_ip
 from recodex_monitor.settings.schema import LiveSettings
 
@@ -109,11 +107,8 @@ class ProxyProtocolFactory(ServerFactory):
         return HeaderReader(self, protocol)
 
 
-class HeaderReader(Protocol):
-    """A connection of a trusted proxy before its header; a ``connections.Connection``."""
-
-    transport: Any
-    _received = b""
+class HeaderReader(BeginningConnection):
+    """A connection of a trusted proxy before its header."""
 
     def __init__(self, factory: ProxyProtocolFactory, following: Any) -> None:
         """Wait for the header.
@@ -122,30 +117,27 @@ class HeaderReader(Protocol):
             factory: has the connections and the settings.
             following: the protocol that gets the connection then.
         """
-        self._factory = factory
+        super().__init__(factory.connections)
+        self._settings = factory.settings
         self._following = following
 
     def connectionMade(self) -> None:
         """Called by Twisted when the proxy has connected."""
-        self._factory.connections.opened(self)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Called by Twisted when the connection has ended."""
-        self._factory.connections.lost(self)
+        self._connections.opened(self)
 
     def dataReceived(self, data: bytes) -> None:
         """Called by Twisted with what the proxy has sent."""
         received = self._received = self._received + data
-        limit = self._factory.settings.limits.max_handshake_size
+        limit = self._settings.limits.max_handshake_size
         try:
             length = header_length(received)
         except ValueError:
             is_header = received.startswith(PROXY_V1)
             peer = getattr(self.transport.getPeer(), "host", None) or LOCAL
-            self._refuse(_BAD_HEADER if is_header else refusal_without_proxy(received, peer))
+            self.refuse(_BAD_HEADER if is_header else refusal_without_proxy(received, peer))
             return
         if length is not None and length > limit:
-            self._refuse(_BAD_HEADER)
+            self.refuse(_BAD_HEADER)
         elif length is not None and len(received) >= length:
             self._header_received(received[:length], received[length:])
 
@@ -153,28 +145,12 @@ class HeaderReader(Protocol):
         try:
             self.transport.client_address = client_address(header)
         except ValueError:
-            self._refuse(_BAD_HEADER)
+            self.refuse(_BAD_HEADER)
             return
-        transport, connections = self.transport, self._factory.connections
+        transport, connections = self.transport, self._connections
         connections.head_received(transport)
         transport.protocol = self._following
         self._following.makeConnection(transport)
         connections.clients.discard(self)
         if rest and not transport.disconnecting:
             transport.protocol.dataReceived(rest)
-
-    def _refuse(self, refused: Refused) -> None:
-        self._factory.connections.refuse(refused)
-        self._answer(refused)
-
-    def _answer(self, refused: Refused) -> None:
-        self.transport.write(answer_to(refused, self._received))
-        self.transport.loseConnection()
-
-    def leave(self) -> None:
-        """Refuse, because the monitor stops; see connections.Connection."""
-        self._answer(STOPPING)
-
-    def cut(self) -> None:
-        """End the connection at once; see connections.Connection."""
-        self.transport.abortConnection()
