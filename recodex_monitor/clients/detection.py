@@ -98,7 +98,7 @@ class PublicFactory(ServerFactory):
         undetected.dataReceived(data)
 
     def refusal_on_tls_port(self, transport: Any, data: bytes) -> bytes | None:
-        """Refuse a connection to the port with TLS that does not begin with it; see SecureFactory."""
+        """Refuse a connection without TLS to the port with it; see SecureFactory."""
         refused = refusal_on_tls_port(data, peer_of(transport))
         if refused is None:
             return None

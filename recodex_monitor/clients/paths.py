@@ -65,7 +65,7 @@ def parse_path(target: bytes) -> Path | None:
     """Find out what a request's target without its query names; None if it is unknown.
 
     An id has its slashes percent-encoded. Where the path begins with the root it may have others,
-    too. Slashes at the end of a path count for nothing.
+    too. Trailing slashes are ignored.
     """
     path = _HOST.sub(b"", target).rstrip(b"/")
     if not path:

@@ -23,7 +23,7 @@ _NOT_READABLE = (
 NOT_READABLE = Refused(503, "engine away", _NOT_READABLE)
 _NOT_VALID = (
     "This is not a valid request of HTTP/1.1 or HTTP/1.0. Characters of its path that are "
-    "not ASCII must be percent-encoded, and it may have 500 headers, each as Name: value."
+    "not ASCII must be percent-encoded, and it may have at most 500 headers, each as Name: value."
 )
 BAD_REQUEST = Refused(400, "bad request", _NOT_VALID)
 

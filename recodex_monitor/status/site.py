@@ -251,7 +251,7 @@ class Root(Page):
 
     def getChildWithDefault(self, path: bytes, request: Any) -> Resource:
         """Called by Twisted with the first part of every request's path."""
-        # As on the public port, slashes at the end count for nothing.
+        # As on the public port, trailing slashes are ignored.
         while request.postpath and not request.postpath[-1]:
             request.postpath.pop()
         refused = self._refusal(path, request)

@@ -76,7 +76,7 @@ class AnswerTests(StatusTestCase):
             self.assertEqual(self.get(path).status, 404, path)
 
     def test_slashes_at_the_end(self) -> None:
-        """They count for nothing, as on the public port."""
+        """They are ignored, as on the public port."""
         for path in ("/healthz", "/metrics", "/api/status", "/api/channels/job", "/status.js"):
             for more in ("/", "//"):
                 self.assertEqual(self.get(path + more).status, self.get(path).status, path)
